@@ -1,0 +1,310 @@
+"""A Chromium and a JupyterLab for tests, both on this machine only.
+
+`blank_page(widget)` shows a widget's ES module alone in an empty page, with a small stand-in for
+the model. `lab(notebook)` opens a notebook in a real JupyterLab. Both fail a test whose page asks
+for anything off this machine or logs an error. Without Chromium these tests are skipped, but in CI
+they fail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+
+REPO = Path(__file__).parents[2]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SERVER_FLAGS = [
+    "--no-browser",
+    "--allow-root",
+    "--ip=127.0.0.1",
+    "--ServerApp.port_retries=0",
+    "--ServerApp.terminals_enabled=False",
+    "--LabApp.extension_manager=readonly",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.expose_app_in_browser=True",
+]
+
+
+def missing(what: str) -> None:
+    """Skip, or fail in CI, where the browser tests are required."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(what)
+
+
+def find_chromium(playwright) -> str:
+    """Path of a Chromium: of the system, or the one that `playwright install` fetched."""
+    found = next(filter(None, map(shutil.which, NAMES)), playwright.chromium.executable_path)
+    if not Path(found).exists():
+        missing("no Chromium: install the package chromium, or run `playwright install chromium`")
+    return found
+
+
+def is_local(url: str) -> bool:
+    """Whether a request stays on this machine."""
+    parts = urlsplit(url)
+    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    return local or parts.scheme in ("about", "blob", "data")
+
+
+# The package scope ends Playwright's event loop before the tests of other folders run.
+@pytest.fixture(scope="package")
+def browser():
+    """Headless Chromium."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed: pip install 'bigmodel-nb[test]'")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=find_chromium(playwright), headless=True, args=FLAGS
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    """`new_page(**context_options)` -> a page; what all of them asked for is judged at the end."""
+    contexts, outside, errors = [], [], []
+
+    def record(url: str) -> None:
+        if not is_local(url):
+            outside.append(url)
+
+    def open_page(**options):
+        context = browser.new_context(viewport={"width": 1200, "height": 1000}, **options)
+        contexts.append(context)
+        context.on("request", lambda request: record(request.url))
+        page = context.new_page()
+        page.on("websocket", lambda socket: record(socket.url))
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.set_default_timeout(20_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert outside == [], "the page asked for something off this machine"
+    assert errors == [], "the page logged errors"
+
+
+FAKE_MODEL = """
+async ({ esm, css, state }) => {
+  const listeners = {};
+  let pending = {};
+  window.saved = [];
+  window.model = {
+    get: (name) => state[name],
+    set: (name, value) => {
+      state[name] = pending[name] = value;
+      for (const f of listeners[`change:${name}`] ?? []) f();
+    },
+    save_changes: () => { window.saved.push(pending); pending = {}; },
+    on: (name, f) => (listeners[name] ??= []).push(f),
+    off: (name, f) => { listeners[name] = listeners[name].filter((g) => g !== f); },
+    listening: () => Object.values(listeners).flat().length,
+  };
+  document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
+  const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
+  window.module = await import(url);
+  window.cleanUp = await window.module.default.render({ model: window.model, el: document.body });
+}
+"""
+
+
+class WidgetPage:
+    """A widget alone in a page; `state` comes from the Python widget."""
+
+    def __init__(self, page, widget) -> None:
+        self.page, self.widget = page, widget
+        state = widget.get_state()
+        esm, css = state.pop("_esm"), state.pop("_css")
+        page.goto("about:blank")
+        page.evaluate("document.documentElement.lang = 'en'")
+        page.evaluate(FAKE_MODEL, {"esm": esm, "css": css, "state": json.loads(json.dumps(state))})
+
+    def push(self, **state) -> None:
+        """Change the state as the kernel would."""
+        self.page.evaluate(
+            "async s => { for (const [k, v] of Object.entries(s)) model.set(k, v); await null; }",
+            state,
+        )
+
+    def saved(self) -> list[dict]:
+        """What the widget has sent to the kernel."""
+        return self.page.evaluate("saved")
+
+    def call(self, function: str, *arguments):
+        """Result of a pure function that the widget's module exports."""
+        return self.page.evaluate("([f, a]) => module[f](...a)", [function, list(arguments)])
+
+    def accessible(self) -> str:
+        """What a screen reader finds: roles, names and values, one a line."""
+        return self.page.locator("body").aria_snapshot()
+
+
+@pytest.fixture
+def blank_page(new_page):
+    """`blank_page(widget, dark=False)` -> WidgetPage."""
+
+    def show(widget, dark: bool = False, **options) -> WidgetPage:
+        scheme = "dark" if dark else "light"
+        return WidgetPage(new_page(color_scheme=scheme, **options), widget)
+
+    return show
+
+
+class Server:
+    """A JupyterLab whose folders are all temporary."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.root = folder / "root"
+        self.root.mkdir()
+        names = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+        names |= {f"JUPYTER_{n.upper()}_DIR": n for n in ("config", "data", "runtime")}
+        folders = {name: str(folder / part) for name, part in names.items()}
+        no_news = folder / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+        no_news.parent.mkdir(parents=True)
+        no_news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+        path = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")]))
+        home = {"IPYTHONDIR": str(folder / "ipython"), "BIGMODEL_NB_HOME": str(self.root)}
+        self.url, self.token = f"http://127.0.0.1:{port}", "course"
+        flags = [f"--port={port}", f"--IdentityProvider.token={self.token}"]
+        flags += [*SERVER_FLAGS, f"--ServerApp.root_dir={self.root}"]
+        self.log = folder / "server.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterlab", *flags],
+                env={**os.environ, **folders, **home, "PYTHONPATH": path},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait(self, seconds: float = 60) -> None:
+        """Wait until the server answers."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{self.url}/api", timeout=5).close()
+                return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        pytest.fail(f"JupyterLab did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
+
+    def stop(self) -> None:
+        """End the server and its kernels."""
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory):
+    """A running JupyterLab."""
+    running = Server(tmp_path_factory.mktemp("lab"))
+    try:
+        running.wait()
+        yield running
+    finally:
+        running.stop()
+
+
+OPEN = """
+async (path) => {
+  const app = window.jupyterapp;
+  await app.restored;
+  const panel = await app.commands.execute("docmanager:open", { path, factory: "Notebook" });
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  await panel.sessionContext.session?.kernel?.info;
+  app.shell.activateById(panel.id);
+  window.panel = panel;
+}
+"""
+RUN = """
+() => { window.ran = window.jupyterapp.commands.execute("notebook:run-all-cells"); }
+"""
+OUTPUTS = """
+async () => {
+  await window.ran;
+  return [...panel.content.widgets].filter((c) => c.model.type === "code").map((c) => c.model.outputs.toJSON());
+}
+"""
+
+
+class LabNotebook:
+    """A notebook open in JupyterLab; `page` is Playwright's."""
+
+    def __init__(self, page, server: Server, name: str) -> None:
+        self.page = page
+        page.goto(f"{server.url}/lab?reset&token={server.token}")
+        page.wait_for_function("window.jupyterapp")
+        page.evaluate(OPEN, name)
+
+    def start(self) -> None:
+        """Run all cells without waiting for them."""
+        self.page.evaluate(RUN)
+
+    def outputs(self) -> list[list[dict]]:
+        """Outputs of each code cell once all have run."""
+        return self.page.evaluate(OUTPUTS)
+
+    def command(self, name: str, **arguments):
+        """Run one of JupyterLab's commands."""
+        call = "async ([name, args]) => { await jupyterapp.commands.execute(name, args); }"
+        self.page.evaluate(call, [name, arguments])
+
+    def dark(self) -> None:
+        """Switch to the dark theme."""
+        self.command("apputils:change-theme", theme="JupyterLab Dark")
+        self.page.wait_for_selector("body[data-jp-theme-light='false']")
+
+
+@pytest.fixture
+def lab(server, new_page):
+    """`lab(notebook)` -> LabNotebook; the notebook is a list of cell sources, or a file's path."""
+    opened = []
+
+    def open_notebook(notebook: list[str] | Path) -> LabNotebook:
+        name = f"test_{len(list(server.root.iterdir()))}.ipynb"
+        if isinstance(notebook, Path):
+            shutil.copy(notebook, server.root / name)
+        else:
+            nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in notebook])
+            nb.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+            nbformat.write(nb, server.root / name)
+        opened.append(LabNotebook(new_page(), server, name))
+        return opened[-1]
+
+    yield open_notebook
+    for notebook in opened:
+        notebook.command("kernelmenu:shutdown")
