@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--port", type=int, default=8888, help="first port to try (default: %(default)s)")
 
     sub = command("list", list_lessons, "List the lessons with your time, seconds and memory of a run.")
-    sub.add_argument("--markdown", action="store_true", help="as the table of the README")
+    sub.add_argument("--readme", action="store_true", help="write them into the README of a source checkout")
 
     sub = command("run", run, "Run lessons from top to bottom without a browser.")
     sub.add_argument("lessons", nargs="+", metavar="LESSON", help="number, name or path of a notebook; 'all' for all")
@@ -178,8 +178,10 @@ def hand_over(command: list[str], environment: dict[str, str]) -> int:
 def list_lessons(arguments: argparse.Namespace) -> int:
     from . import course
 
-    if arguments.markdown:
-        print(course.readme_table())
+    if arguments.readme:
+        if not course.in_checkout():
+            arguments.parser.error("--readme needs a source checkout")
+        course.update_readme()
         return OK
     for it in course.lessons():
         seconds, memory = it.measured.get("seconds"), it.measured.get("rss_mb")

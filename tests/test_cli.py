@@ -1,0 +1,296 @@
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import tiny_notebook
+
+from bigmodel_nb import cli, course, doctor
+from bigmodel_nb.lab import session
+from bigmodel_nb.run import RunReport
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A course of two tiny lessons in place of the shipped one."""
+    folder = tmp_path / "shipped"
+    tiny_notebook.write(folder / "00_start_here.ipynb", "print(1 + 1)", lesson=0, title="Start here", budget={"seconds": 30, "rss_mb": 500})
+    tiny_notebook.write(folder / "13_finetune_gpt2.ipynb", "x = 1", "x / 0", lesson=13, title="Fine-tune", part="C", minutes=60)
+    monkeypatch.setattr(course, "notebooks_folder", lambda: folder)
+    monkeypatch.setattr(course, "in_checkout", lambda: False)
+    monkeypatch.delenv("BIGMODEL_NB_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def run(*words):
+    """Exit code of a command, argparse's own included."""
+    try:
+        return cli.main(words)
+    except SystemExit as end:
+        return end.code
+
+
+def test_start_twice_keeps_a_changed_lesson_and_says_so(shipped, tmp_path, capsys):
+    assert run("start", "--no-open") == 0
+    first = capsys.readouterr().out
+    home = tmp_path / "bigmodel-nb-course"
+    assert "new      00_start_here.ipynb" in first and f"Workspace: {home}" in first
+    tiny_notebook.edit(home / "00_start_here.ipynb", 0, source="mine")
+    before = (home / "00_start_here.ipynb").read_bytes()
+    assert run("start", "--no-open") == 0
+    assert "kept     00_start_here.ipynb: you changed it" in capsys.readouterr().out
+    assert (home / "00_start_here.ipynb").read_bytes() == before
+
+
+def test_start_names_a_newer_original(shipped, capsys):
+    run("start", "ws", "--no-open")
+    tiny_notebook.edit(Path("ws/00_start_here.ipynb"), 0, source="mine")
+    tiny_notebook.edit(shipped / "00_start_here.ipynb", 0, source="newer")
+    run("start", "ws", "--no-open")
+    assert "there is a newer original. 'bigmodel-nb reset 0' gives it" in capsys.readouterr().out
+
+
+def test_start_inside_a_workspace_uses_it(shipped, tmp_path, monkeypatch, capsys):
+    run("start", "ws", "--no-open")
+    monkeypatch.chdir(tmp_path / "ws")
+    run("start", "--no-open")
+    assert not (tmp_path / "ws" / "bigmodel-nb-course").exists()
+
+
+def test_start_opens_lab_at_the_first_lesson(shipped, tmp_path, monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr(cli, "hand_over", lambda command, environment: opened.append((command, environment)) or 0)
+    monkeypatch.setattr(session, "is_free", lambda port: port > 8889)
+    assert run("start", "ws", "--", "--no-browser") == 0
+    ((command, environment),) = opened
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"] and command[-1] == "--no-browser"
+    assert "--LabApp.default_url=/lab/tree/00_start_here.ipynb" in command
+    assert "--ServerApp.port=8890" in command and "Port 8888 is taken; the course opens on 8890" in capsys.readouterr().out
+    assert environment["BIGMODEL_NB_HOME"] == str(tmp_path / "ws")
+
+
+def test_start_says_when_a_folder_can_not_be_written(shipped, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run("start", "file", "--no-open") == 1
+    error = capsys.readouterr().err
+    assert "can't be written" in error and "Traceback" not in error and error.count("\n") == 1
+
+
+def test_list(shipped, capsys):
+    assert run("list") == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["13", "C", "Fine-tune", "60", "min"]
+
+
+def test_run_reports_cells_and_budget(shipped, capsys):
+    assert run("run", "0") == 0
+    out = capsys.readouterr().out
+    assert "00_start_here.ipynb: Start here" in out and "[ 1/1]" in out and "print(1 + 1)" in out
+    assert "of 30 s" in out and "of 500 MB" in out
+
+
+def test_a_failing_lesson_fails_the_command_and_the_others_still_run(shipped, capsys):
+    assert run("run", "13", "0") == 1
+    out, error = capsys.readouterr()
+    assert "13_finetune_gpt2.ipynb: code cell 2 of 2 (x / 0): ZeroDivisionError: division by zero" in error
+    assert "00_start_here.ipynb: Start here" in out and "finished" in out
+
+
+def test_run_save_stores_a_copy_of_ones_own(shipped, tmp_path, capsys):
+    path = tiny_notebook.write(tmp_path / "own.ipynb", "import os\nos.environ.get('BIGMODEL_NB_MODEL')\nprint(os.environ['BIGMODEL_NB_HOME'])")
+    assert run("run", str(path), "--save") == 0
+    stored = json.loads(path.read_text())
+    assert "bigmodel-nb-" in stored["cells"][0]["outputs"][0]["text"][0]  # a fresh state folder, not the learner's
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["run", "7"], "No lesson '7'"),
+        (["run", "0", "--save", "--solved"], "leave out --solved"),
+        (["run", "0", "--save", "--model", "gpt2"], "leave out --solved and --model"),
+        (["run", "0", "--save"], "--save needs a source checkout"),
+        (["list", "--readme"], "--readme needs a source checkout"),
+        (["reset", "7"], "No lesson '7'"),
+        (["nonsense"], "invalid choice"),
+        ([], "required"),
+    ],
+)
+def test_wrong_usage_is_2(shipped, words, message, capsys):
+    assert run(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_over_budget_is_said():
+    lesson = course.Lesson(0, "n", "f", Path("f"), "t", budget={"seconds": 1, "rss_mb": 1000})
+    line = cli.budget_line(lesson, RunReport(None, 2.04, 900_000_000))
+    assert line == "  finished: 2.0 s of 1 s (OVER BUDGET), peak 900 MB of 1,000 MB"
+
+
+def test_reset(shipped, capsys):
+    run("start", "ws", "--no-open")
+    tiny_notebook.edit(Path("ws/00_start_here.ipynb"), 0, source="mine")
+    assert run("reset", "0", "ws") == 0
+    out = capsys.readouterr().out
+    assert "00_start_here.ipynb is the original again" in out and "Your version: " in out
+    assert run("reset", "0", ".") == 1  # not a workspace
+
+
+def test_report_reads_progress_files_alone(shipped, tmp_path, capsys):
+    for name in ("ann", "bob", "eve"):
+        run("start", name, "--no-open")
+    state = {"exercises": {"finetune_gpt2.perplexity": {"attempts": 1, "passed_at": "2026-01-01"}}}
+    Path("ann/.bigmodel_nb/progress.json").write_text(json.dumps(state))
+    Path("eve/.bigmodel_nb/progress.json").write_text("{damaged")
+    capsys.readouterr()
+    assert run("report", "ann", "bob", "eve") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["ann", "  finetune_gpt2  1 passed, 0 begun", "bob", "  no exercise tried yet", "eve", "  no exercise tried yet"]
+    assert run("report") == 1
+    assert run("report", "nowhere") == 1
+
+
+def test_an_incomplete_environment_is_3(shipped, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "hand_over", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert run("start", "ws") == 3
+    assert "jupyterlab is not installed" in capsys.readouterr().err
+
+
+def test_bench_gets_its_arguments(monkeypatch):
+    seen = []
+    fake = type(sys)("bigmodel_nb.bench")
+    fake.main = lambda argv: seen.append(argv)
+    monkeypatch.setitem(sys.modules, "bigmodel_nb.bench", fake)
+    assert run("bench", "--quick", "--steps", "3") == 0
+    assert seen == [["--quick", "--steps", "3"]]
+
+
+def test_the_command_loads_nothing_heavy():
+    heavy = "{'torch', 'numpy', 'IPython', 'nbclient', 'nbformat', 'jupyter_client'}"
+    code = (
+        "import sys; from bigmodel_nb import cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"print(sorted({{name.partition('.')[0] for name in sys.modules}} & {heavy}))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
+    assert out.splitlines()[-1] == "[]" and "examples:" in out and "exit codes:" in out
+
+
+
+def test_doctor_rows(monkeypatch, capsys):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code = run("doctor")
+    out = capsys.readouterr().out
+    for what in ("Python", "device", "memory", "disk", "hub", "port"):
+        assert f"  {what} " in out
+    assert code in (0, 3)
+
+
+def test_doctor_fails_for_a_missing_package(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "examine", lambda: [doctor.Row("fail", "torch", "not installed", 'pip install "torch>=2.9"')])
+    assert run("doctor") == 3
+    assert "-> pip install" in capsys.readouterr().out
+
+
+def test_doctor_survives_a_broken_check():
+    def broken():
+        raise ZeroDivisionError("oops")
+
+    assert doctor._rows(broken) == [doctor.Row("warn", "broken", "ZeroDivisionError: oops", "see the message")]
+
+
+def test_doctor_compares_versions():
+    from packaging.requirements import Requirement
+
+    assert doctor._package(Requirement("pytest>=1")).state == "ok"
+    assert doctor._package(Requirement("pytest<1")).state == "warn"
+    assert doctor._package(Requirement("no-such-package-here")).state == "fail"
+
+
+@pytest.fixture
+def mirror():
+    """A hub on loopback that answers with the status that is its first path part."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(int(self.path.split("/")[1]))
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("status, state, found", [(200, "ok", "answers"), (404, "warn", "answers with 404"), (503, "warn", "answers with 503")])
+def test_doctor_asks_the_hub_or_its_mirror(mirror, monkeypatch, status, state, found):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", urllib.request.build_opener(urllib.request.ProxyHandler({})))
+    monkeypatch.setenv("HF_ENDPOINT", f"{mirror}/{status}")
+    row = doctor.hub()
+    assert (row.state, found in row.found) == (state, True)
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "not a url"])
+def test_doctor_without_a_hub_says_what_still_works(monkeypatch, endpoint):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", urllib.request.build_opener(urllib.request.ProxyHandler({})))
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    row = doctor.hub()
+    assert row.state == "warn" and "the pocket model needs no hub" in row.advice
+
+
+
+def test_the_sessions_settings_come_first_and_keep_the_users(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/theirs")
+    first, second = session.environment(tmp_path)["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    assert (Path(first) / "labconfig" / "default_setting_overrides.json").is_file() and second == "/theirs"
+
+
+def test_lab_serves_the_courses_settings_and_this_python(shipped, tmp_path):
+    """A real server, with a misleading python3 kernel in the user's own folder."""
+    home = tmp_path / "home"
+    theirs = home / ".local/share/jupyter/kernels/python3/kernel.json"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text(json.dumps({"argv": ["/elsewhere/python"], "display_name": "elsewhere", "language": "python"}))
+    course.make_workspace(tmp_path / "ws")
+    port = session.free_port(18888)
+    environment = {**session.environment(tmp_path / "ws"), "HOME": str(home), "JUPYTER_DATA_DIR": str(theirs.parents[2])}
+    environment["PYTHONPATH"] = str(Path(cli.__file__).parents[1])
+    command = session.command(tmp_path / "ws", port, ["--no-browser", "--IdentityProvider.token=t", "--ServerApp.port_retries=0"])
+    with open(tmp_path / "log", "w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        specs = _get(server, port, "/api/kernelspecs")
+        settings = {it["id"]: it["schema"].get("properties") for it in _get(server, port, "/lab/api/settings")["settings"]}
+    finally:
+        server.terminate()
+        server.wait(20)
+    assert specs["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
+    assert settings["@jupyter-widgets/jupyterlab-manager:plugin"]["saveState"]["default"] is True
+    assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"]["default"] == "false"
+
+
+def _get(server, port, path, seconds=60):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return json.load(opener.open(f"http://127.0.0.1:{port}{path}?token=t", timeout=30))
+        except OSError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
