@@ -1,0 +1,1 @@
+"""Checks a learner's function, finds its mistake and shows the result."""
