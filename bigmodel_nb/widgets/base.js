@@ -32,7 +32,7 @@ export function number(x, digits = 3) {
 // Round values between low and high for an axis; powers and their 2 and 5 on a logarithmic one.
 export function ticks(low, high, count = 5, log = false) {
   const out = [];
-  if (log && high / low > 3) {
+  if (log && high / low > 10) {
     for (let power = 10 ** Math.floor(Math.log10(low)); power <= high; power *= 10)
       for (const m of high / low > 1000 ? [1] : [1, 2, 5])
         if (m * power >= low && m * power <= high) out.push(m * power);
@@ -40,7 +40,7 @@ export function ticks(low, high, count = 5, log = false) {
   }
   const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].find((m) => m * power >= rough * 0.999) * power;
+  const step = [1, 2, 5, 10].find((m) => m * power >= rough * 0.75) * power;
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++)
     out.push(Number((i * step).toPrecision(12)));
   return out;
@@ -93,6 +93,14 @@ export function listen(model, names, draw) {
   for (const name of names) model.on(`change:${name}`, changed);
   draw();
   return () => names.forEach((name) => model.off(`change:${name}`, changed));
+}
+
+// Calls `draw(width)` with the width in pixels now and whenever it changes; gives back the clean-up.
+export function fit(node, draw, usual = 680) {
+  const observer = new ResizeObserver(() => draw(Math.max(280, node.clientWidth || usual)));
+  observer.observe(node);
+  draw(usual);
+  return () => observer.disconnect();
 }
 
 // The frame of a widget with class "bn-KIND" for its own style: a named region with a line that screen readers speak when it changes.

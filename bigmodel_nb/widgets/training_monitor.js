@@ -1,7 +1,6 @@
-import { colour, frame, h, listen, number, s, scale, slider, ticks, toggle } from "./base.js";
+import { colour, fit, frame, h, listen, number, s, scale, slider, ticks, toggle } from "./base.js";
 
-const WIDTH = 680, HEIGHT = 250;
-const BOX = { left: 48, top: 12, right: 620, bottom: 208 };
+const HEIGHT = 250, LEFT = 48, TOP = 12, BOTTOM = 208;
 
 export function duration(seconds) {
   const whole = Math.round(seconds), minutes = Math.floor(whole / 60);
@@ -56,8 +55,8 @@ function render({ model, el }) {
   if (get("with_held_out")) keys.push(["second", "held-out perplexity"]);
   const legend = keys.map(([name, text]) => h("span", { class: "key", style: `--key: ${colour(name)}` }, text));
   const chart = s("svg", {
-    viewBox: `0 0 ${WIDTH} ${HEIGHT}`, tabindex: 0, role: "slider",
-    "aria-label": "Loss curve: arrow keys read its points", "aria-valuemin": 0,
+    height: HEIGHT, tabindex: 0, role: "slider", "aria-valuemin": 0,
+    "aria-label": "Loss curve: arrow keys read its points",
   });
   const older = slider({ label: "Sample", min: 0, max: 0, value: 0, format: sampleName, change: (i) => choose(i) });
   const text = h("pre", { tabindex: 0, "aria-label": "sample text" });
@@ -67,7 +66,7 @@ function render({ model, el }) {
     h("div", { class: "row" }, log.root, ...legend), chart, readout, sample,
   );
 
-  let cursor = null, x, y, chosen = null, tenth = -1;
+  let width = 680, right = 620, cursor = null, x, y, chosen = null, tenth = -1;
 
   function sampleName(i) {
     const samples = get("samples");
@@ -115,8 +114,9 @@ function render({ model, el }) {
     const points = get("points"), perplexities = get("perplexities"), logarithmic = get("log_scale");
     const done = (points.at(-1) ?? [0])[0];
     const range = ranges(points, perplexities, get("message") ? done : Math.max(done, get("total_steps")), logarithmic);
-    x = scale(...range.x, BOX.left, BOX.right);
-    y = scale(...range.y, BOX.bottom, BOX.top, logarithmic);
+    x = scale(...range.x, LEFT, right);
+    y = scale(...range.y, BOTTOM, TOP, logarithmic);
+    chart.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     chart.replaceChildren(...axes(range, logarithmic), ...lines(points), ...dots(perplexities), ...pointer(points));
     chart.setAttribute("aria-valuemax", range.x[1]);
     log.press(logarithmic);
@@ -124,16 +124,17 @@ function render({ model, el }) {
 
   function axes(range, logarithmic) {
     const label = (px, py, value, anchor) => s("text", { x: px, y: py, "text-anchor": anchor }, value);
+    const apart = (value, i, all) => i === 0 || y(Math.log(all[i - 1])) - y(Math.log(value)) > 13;
     const out = ticks(...range.y, 5, logarithmic).flatMap((value) => [
-      s("line", { x1: BOX.left, x2: BOX.right, y1: y(value), y2: y(value), stroke: colour("grid") }),
-      label(BOX.left - 6, y(value) + 4, number(value), "end"),
+      s("line", { x1: LEFT, x2: right, y1: y(value), y2: y(value), stroke: colour("grid") }),
+      label(LEFT - 6, y(value) + 4, number(value), "end"),
     ]);
-    out.push(...ticks(...range.x).map((value) => label(x(value), BOX.bottom + 17, number(value, 9), "middle")));
-    out.push(label((BOX.left + BOX.right) / 2, BOX.bottom + 36, "step", "middle"), label(4, BOX.bottom + 36, "loss", "start"));
+    out.push(...ticks(...range.x, width / 120).map((value) => label(x(value), BOTTOM + 17, number(value, 9), "middle")));
+    out.push(label((LEFT + right) / 2, BOTTOM + 36, "step", "middle"), label(4, BOTTOM + 36, "loss", "start"));
     if (!get("with_held_out")) return out;
-    out.push(label(WIDTH - 2, BOX.bottom + 36, "perplexity", "end"));
-    return out.concat(ticks(Math.exp(range.y[0]), Math.exp(range.y[1]), 5, true)
-      .map((value) => label(BOX.right + 6, y(Math.log(value)) + 4, number(value), "start")));
+    out.push(label(width - 2, BOTTOM + 36, "perplexity", "end"));
+    return out.concat(ticks(Math.exp(range.y[0]), Math.exp(range.y[1]), 5, true).filter(apart)
+      .map((value) => label(right + 6, y(Math.log(value)) + 4, number(value), "start")));
   }
 
   function lines(points) {
@@ -153,7 +154,7 @@ function render({ model, el }) {
     chart.setAttribute("aria-valuenow", point ? point[0] : 0);
     chart.setAttribute("aria-valuetext", point ? readout.textContent : "no point chosen");
     if (!point) return [];
-    return [s("line", { x1: x(point[0]), x2: x(point[0]), y1: BOX.top, y2: BOX.bottom, stroke: colour("faint") })];
+    return [s("line", { x1: x(point[0]), x2: x(point[0]), y1: TOP, y2: BOTTOM, stroke: colour("faint") })];
   }
 
   function move(to) {
@@ -163,8 +164,8 @@ function render({ model, el }) {
 
   chart.addEventListener("pointermove", (event) => {
     const edge = chart.getBoundingClientRect();
-    const px = ((event.clientX - edge.left) / edge.width) * WIDTH;
-    move(((px - BOX.left) / (BOX.right - BOX.left)) * Number(chart.getAttribute("aria-valuemax")));
+    const px = ((event.clientX - edge.left) / edge.width) * width;
+    move(((px - LEFT) / (right - LEFT)) * Number(chart.getAttribute("aria-valuemax")));
   });
   chart.addEventListener("pointerleave", () => move(null));
   chart.addEventListener("keydown", (event) => {
@@ -177,11 +178,17 @@ function render({ model, el }) {
     move(points[Math.min(points.length - 1, Math.max(0, moves[event.key]))][0]);
   });
 
-  return listen(model, ["points", "now", "perplexities", "samples", "message", "log_scale"], () => {
+  const stopFitting = fit(chart, (wide) => {
+    width = wide;
+    right = wide - (get("with_held_out") ? 56 : 12);
+    drawChart();
+  });
+  const stopListening = listen(model, ["points", "now", "perplexities", "samples", "message", "log_scale"], () => {
     drawFigures();
     drawChart();
     drawSample();
   });
+  return () => (stopFitting(), stopListening());
 }
 
 export default { render };
