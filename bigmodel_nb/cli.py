@@ -222,11 +222,12 @@ def _run_lesson(lesson: Lesson, arguments: argparse.Namespace) -> int:
 
     print(f"{lesson.file}: {lesson.title}", flush=True)
     with tempfile.TemporaryDirectory(prefix="bigmodel-nb-") as fresh:
-        # Stored outputs must not depend on the state of a workspace or on a chosen model.
-        clean = {"BIGMODEL_NB_HOME": fresh, "BIGMODEL_NB_MODEL": None} if arguments.save else None
-        report = execute(
-            lesson.path, solved=arguments.solved, model=arguments.model, env=clean, on_cell=_print_cell
-        )
+        env: dict[str, str | None] = {}
+        if arguments.save or arguments.solved:  # neither may read or change the learner's progress
+            env["BIGMODEL_NB_HOME"] = fresh
+        if arguments.save:  # stored outputs are those of the shipped model
+            env["BIGMODEL_NB_MODEL"] = None
+        report = execute(lesson.path, solved=arguments.solved, model=arguments.model, env=env, on_cell=_print_cell)
     if report.error:
         print(report.traceback.rstrip(), file=sys.stderr)
         return _complain(f"{lesson.file}: {report.error}", FAILED)

@@ -129,8 +129,10 @@ def with_lesson_table(text: str, table: str) -> str:
 
 
 def update_readme(readme: Path | str | None = None) -> None:
-    """Write the lesson table into the checkout's README."""
+    """Write the lesson table into the checkout's README, where there is one."""
     path = Path(readme) if readme else notebooks_folder().parent / "README.md"
+    if not path.is_file():
+        return
     text = path.read_text(encoding="utf-8")
     path.write_text(with_lesson_table(text, readme_table()), encoding="utf-8", newline="\n")
 

@@ -7,9 +7,13 @@ nbval gets (a trailing semicolon, for one, hides nothing).
 from __future__ import annotations
 
 import ast
+import asyncio
+import atexit
+import contextlib
 import math
 import os
 import re
+import signal
 import tempfile
 import threading
 import time
@@ -131,9 +135,19 @@ class _Client(NotebookClient):
             return f"{self._where()}: still running when the time for the notebook was up", ""
         except DeadKernelError:
             return f"{self._where()}: the kernel died; most often the memory was not enough", ""
+        except KeyboardInterrupt:
+            atexit.unregister(self._cleanup_kernel)
+            if self.km is not None:  # interrupted between two steps of nbclient, not in one of them
+                self.shutdown_kernel = "immediate"
+                self._cleanup_kernel()
+            raise
         return None, ""
 
     async def async_start_new_kernel_client(self):
+        if threading.current_thread() is threading.main_thread():
+            # nbclient's own handler ends in an assertion; Ctrl-C should be a KeyboardInterrupt
+            with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
+                asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
         client = await super().async_start_new_kernel_client()
         self.memory.watch(self.km.provisioner.pid)
         return client

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
+import psutil
 import pytest
 import tiny_notebook
 
@@ -100,6 +102,21 @@ def test_a_failing_lesson_fails_the_command_and_the_others_still_run(shipped, ca
     out, error = capsys.readouterr()
     assert "13_finetune_gpt2.ipynb: code cell 2 of 2 (x / 0): ZeroDivisionError: division by zero" in error
     assert "00_start_here.ipynb: Start here" in out and "finished" in out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_interrupting_a_run_ends_the_kernel_too(tmp_path):
+    path = tiny_notebook.write(tmp_path / "long.ipynb", "import os\nopen('pid', 'w').write(str(os.getpid()))", "import time\ntime.sleep(300)")
+    command = [sys.executable, "-m", "bigmodel_nb.cli", "run", str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "[ 1/2]" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 def test_run_save_stores_a_copy_of_ones_own(shipped, tmp_path, capsys):
