@@ -20,13 +20,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from bigmodel_nb.device import bfloat16_is_faster
 from bigmodel_nb.gpt2 import lean
 
 EOS = "<|endoftext|>"
 VOCAB_SIZE, CONTEXT, LAYERS, WIDTH, HEADS = 4096, 256, 6, 256, 8
 BATCH = 16
 LR_MUON, LR_ADAMW = 0.02, 3e-3
-SAVE_EVERY = 180.0  # seconds
+SAVE_EVERY = 60.0  # seconds
 
 
 def stories(path: Path) -> list[str]:
@@ -185,7 +186,7 @@ def train(text: Path, heldout: Path | None, minutes: float, out: Path) -> dict:
         return F.cross_entropy(logits.flatten(0, 1), y.flatten())
 
     print(f"{len(stream):,} tokens; {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16())
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_faster())
     begun, saved, running = time.perf_counter() - elapsed, elapsed, None
     model.train()
     while elapsed < minutes * 60:
@@ -214,24 +215,14 @@ def train(text: Path, heldout: Path | None, minutes: float, out: Path) -> dict:
     figures = {"steps": step, "minutes": round(elapsed / 60, 1),
                "tokens_seen": step * BATCH * CONTEXT, "tokens_in_corpus": len(stream)}
     export(model, out)
-    if heldout is not None:
-        figures |= measure(out, stories(heldout))
+    held_out = stories(heldout) if heldout is not None else []
+    figures["largest_logit_change_in_float16"] = float16_error(model, out, held_out or texts[:20])
+    if held_out:
+        figures |= measure(out, held_out)
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
+    (out / "README.md").write_text(model_card(figures, sorted(text.glob("*.txt"))), encoding="utf-8")
     print(json.dumps(figures), flush=True)
     return figures
-
-
-def faster_in_bfloat16() -> bool:
-    """True where a timed bfloat16 matrix product beats float32 by a third or more."""
-    def seconds(dtype):
-        a = torch.randn(1024, 1024, dtype=dtype)
-        a @ a
-        begun = time.perf_counter()
-        for _ in range(3):
-            a @ a
-        return time.perf_counter() - begun
-
-    return seconds(torch.bfloat16) * 4 / 3 < seconds(torch.float32)
 
 
 def save_state(file: Path, model, muon, adamw, step: int, elapsed: float) -> None:
@@ -246,24 +237,85 @@ def export(model, out: Path) -> None:
     """Save as float16 safetensors whose config.json asks for float32 when loaded."""
     import copy
 
-    half = copy.deepcopy(model).half()
-    half.save_pretrained(out)
+    from bigmodel_nb.gpt2.checkpoint import quiet
+
+    with quiet():
+        copy.deepcopy(model).half().save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
     config = json.loads((out / "config.json").read_text())
     config["dtype"] = "float32"
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
+def float16_error(model, folder: Path, texts: list[str]) -> float:
+    """Largest change of a logit by storing float16, over the first context of each text."""
+    from bigmodel_nb.gpt2.load import load_gpt2
+
+    stored, tokenizer = load_gpt2(folder)
+    worst = 0.0
+    with torch.inference_mode():
+        for text in texts[:20]:
+            ids = torch.tensor([tokenizer(text, verbose=False)["input_ids"][:CONTEXT]])
+            worst = max(worst, float((model.eval()(ids).logits - stored(ids).logits).abs().max()))
+    return round(worst, 5)
+
+
 def measure(folder: Path, texts: list[str]) -> dict:
     """Bits per byte of the exported checkpoint over `texts`, windows overlapping by half."""
-    from transformers import GPT2LMHeadModel, GPT2TokenizerFast
+    from bigmodel_nb.gpt2.evaluate import bits_per_byte, perplexity
+    from bigmodel_nb.gpt2.load import load_gpt2
 
-    from bigmodel_nb.gpt2.evaluate import token_losses
+    model, tokenizer = load_gpt2(folder)
+    return {
+        "heldout_bytes": sum(len(text.encode()) for text in texts),
+        "bits_per_byte": round(bits_per_byte(model, tokenizer, texts), 4),
+        "perplexity": round(perplexity(model, tokenizer, texts), 2),
+    }
 
-    model = GPT2LMHeadModel.from_pretrained(folder).eval()
-    tokenizer = GPT2TokenizerFast.from_pretrained(folder)
-    nats = sum(float(token_losses(model, tokenizer(text, verbose=False)["input_ids"]).sum()) for text in texts)
-    size = sum(len(text.encode()) for text in texts)
-    return {"heldout_bytes": size, "bits_per_byte": round(nats / math.log(2) / size, 4)}
+
+def model_card(figures: dict, files: list[Path]) -> str:
+    """The README of a checkpoint: what it is, how it was made, its figures and its limits."""
+    held = ""
+    if "bits_per_byte" in figures:
+        held = (f"- Held-out tales, {figures['heldout_bytes']:,} bytes, never trained on: "
+                f"{figures['bits_per_byte']} bits per byte, perplexity {figures['perplexity']} a token "
+                "(each story after `<|endoftext|>`, windows overlapping by half).\n")
+    books = "\n".join(f"- {path.stem.replace('-', ' ')}" for path in files)
+    passes = figures["tokens_seen"] / figures["tokens_in_corpus"]
+    return f"""# Pocket GPT-2
+
+A GPT-2 with {LAYERS} layers, {HEADS} heads, d_model {WIDTH}, context {CONTEXT} and a byte-level BPE
+vocabulary of {VOCAB_SIZE} tokens, trained from scratch on public-domain tales for the bigmodel-nb course.
+Stored as float16 safetensors, loaded as float32. Code and weights: MIT licence.
+
+## Recipe
+
+`python -m bigmodel_nb.gpt2.pocket.train --text FOLDER --heldout FILE --minutes N --out DIR`
+
+{BATCH} rows of {CONTEXT} tokens a step; Muon (learning rate {LR_MUON}) for the matrices of the blocks, AdamW
+({LR_ADAMW}, betas 0.9 and 0.95) for the rest; warm-up over 100 steps, linear decay over the last half;
+gradients clipped at 1; no dropout, no weight decay.
+
+## Figures
+
+- {figures['steps']:,} steps, {figures['tokens_seen']:,} tokens: {passes:.2f} passes over the {figures['tokens_in_corpus']:,} tokens
+  of the corpus, on two CPU cores.
+{held}- Storing float16 moves no logit by more than {figures['largest_logit_change_in_float16']}.
+
+## Limits
+
+It writes English in the manner of nineteenth-century tales, and nothing else: no facts, no answers, no
+other language. A story loses its thread after a few sentences. The books were edited to leave out slurs
+by a list of words, but the attitudes of their time remain here and there, and so they can in what the
+model writes. It is for learning, not for use with people who don't know this.
+
+## Books
+
+Texts of Project Gutenberg and other public-domain editions, all by authors and translators dead for over
+70 years, with headers, notes and titles removed:
+
+{books}
+"""
 
 
 def main() -> None:

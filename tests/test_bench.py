@@ -1,0 +1,32 @@
+"""The bench: that it runs, that a figure below its bar is reported, and what it counts."""
+
+import pytest
+
+from bigmodel_nb import bench
+
+
+def test_a_row_says_whether_it_holds():
+    assert bench.Row("x", "s", 3.0, 2.0, bar=1.5).holds and not bench.Row("x", "s", 2.9, 2.0, bar=1.5).holds
+    assert bench.Row("x", "s", 60, most=60).holds and not bench.Row("x", "s", 61, most=60).holds
+    assert "FALLS SHORT" in bench.Row("x", "s", 61, most=60).cells()
+
+
+@pytest.mark.parametrize(("held", "code"), [(True, 0), (False, 1)])
+def test_the_exit_code_tells_of_a_figure_that_falls_short(monkeypatch, capsys, held, code):
+    row = bench.Row("x", "tokens/s", 2.0 if held else 1.0, 1.0, bar=1.5)
+    monkeypatch.setattr(bench, "rows", lambda quick: [row])
+    assert bench.main([]) == code
+    assert ("FALLS SHORT" in capsys.readouterr().out) is not held
+
+
+def test_floating_point_operations_of_gpt2_small():
+    from transformers import GPT2Config
+
+    flops = bench.training_flops(GPT2Config(), 1024)
+    assert abs(flops / (6 * 124e6) - 1) < 0.2  # 6 a parameter, attention on top
+
+
+def test_it_runs_and_greedy_tokens_are_equal(capsys):
+    assert bench.main(["--quick"]) == 0
+    table = capsys.readouterr().out
+    assert "greedy tokens equal" in table and "against Trainer" in table and "import bigmodel_nb" in table
