@@ -95,7 +95,7 @@ def new_page(browser):
         page.on("websocket", lambda socket: record(socket.url))
         page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         return page
 
     yield open_page
@@ -201,7 +201,7 @@ class Server:
                 start_new_session=True,
             )
 
-    def wait(self, seconds: float = 120) -> None:
+    def wait(self, seconds: float = 300) -> None:
         """Wait until the server answers."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
