@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from bigmodel_nb.errors import DataError
 from bigmodel_nb.gpt2 import data, lean
 
-LOGITS_AT_ONCE = 2**24  # floats; bounds the memory of an evaluation
+LOGITS_AT_ONCE = 2**22  # floats; bounds the memory of an evaluation
 
 
 def logits_of(model, ids, positions=None, mask=None):
