@@ -108,18 +108,20 @@ def finetune(model, tokenizer, texts, held_out=None, steps=200, max_seconds=None
     if held_out is not None:
         held_out = data.as_texts(held_out, "held_out")
     display = progress_display(steps, held_out is not None, "Fine-tuning")
-    before = None
-    if store is not None and store.latest is not None:
-        before = run.restore(store.latest)
-    if before is None and held_out is not None and run.step == 0:
-        before = perplexity(model, tokenizer, held_out)
-    if before is not None:
-        display.held_out(0, before)
-    run.train(display, tokenizer, store, before)
-    after = perplexity(model, tokenizer, held_out) if held_out is not None else None
-    if after is not None:
-        display.held_out(run.step, after)
-    display.finish("finished")
+    message = "stopped"
+    try:
+        before = run.restore(store.latest) if store is not None and store.latest is not None else None
+        if before is None and held_out is not None and run.step == 0:
+            before = perplexity(model, tokenizer, held_out)
+        if before is not None:
+            display.held_out(0, before)
+        run.train(display, tokenizer, store, before)
+        after = perplexity(model, tokenizer, held_out) if held_out is not None else None
+        if after is not None:
+            display.held_out(run.step, after)
+        message = "finished"
+    finally:
+        display.finish(message)
     return FinetuneResult(run.history, before, after, run.tokens_per_second, store and store.latest)
 
 
