@@ -526,7 +526,7 @@ def exercises_complete(nb: NotebookNode, path: Path) -> list[str]:
 def exercises_unsolved(nb: NotebookNode, path: Path) -> list[str]:
     """Exercises are stored as the learner finds them: not attempted."""
     return [
-        f"{where(nb, cell)}: stored as solved"
+        f"{where(nb, cell)}: its card isn't stored as 'not attempted'"
         for cell in code_cells(nb)
         if exercise_ids(cell) and not any("not attempted" in text for text in texts(cell))
     ]

