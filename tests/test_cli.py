@@ -114,7 +114,7 @@ def test_interrupting_a_run_ends_the_kernel_too(tmp_path):
         if "[ 1/2]" in line:
             break
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=150)
     assert process.returncode == 130, error
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
@@ -295,13 +295,13 @@ def test_lab_serves_the_courses_settings_and_this_python(shipped, tmp_path):
         settings = {it["id"]: it["schema"].get("properties") for it in _get(server, port, "/lab/api/settings")["settings"]}
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
     assert specs["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
     assert settings["@jupyter-widgets/jupyterlab-manager:plugin"]["saveState"]["default"] is True
     assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"]["default"] == "false"
 
 
-def _get(server, port, path, seconds=60):
+def _get(server, port, path, seconds=180):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + seconds
     while True:
