@@ -104,7 +104,7 @@ def _hub() -> str:
 
 def _main(name: str, stall: float, pause: float) -> None:
     """Fetch `name` and print the folder, or what went wrong, as one line of JSON."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, snapshot_download  # a slow import is not a stalled download
 
     cache = Path(constants.HF_HUB_CACHE)
     blobs = cache / ("models--" + name.replace("/", "--")) / "blobs"
@@ -114,7 +114,7 @@ def _main(name: str, stall: float, pause: float) -> None:
     for attempt in range(TRIES):
         time.sleep(attempt * pause)
         with _watch(blobs, stall, told):
-            answer = _fetch(name)
+            answer = _fetch(snapshot_download, name)
         if "folder" in answer:
             answer = _verified(answer)
         if answer.get("problem") not in ("busy", "cut off", "damaged"):
@@ -126,9 +126,7 @@ def _print(answer: dict) -> None:
     print(json.dumps(answer), flush=True)
 
 
-def _fetch(name: str) -> dict:
-    from huggingface_hub import snapshot_download
-
+def _fetch(snapshot_download, name: str) -> dict:
     try:
         return {"folder": snapshot_download(name, allow_patterns=FILES, max_workers=4)}
     except Exception as error:

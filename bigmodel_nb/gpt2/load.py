@@ -241,7 +241,8 @@ def _check_weights(model, info: dict, shown: str) -> None:
         for key, stored, wanted in sorted(info["mismatched_keys"])
     ]
     problems += [f"{key} has no place" for key in sorted(info["unexpected_keys"]) if BODY.match(key)]
-    problems += [f"{key} holds NaN or infinity" for key, p in model.named_parameters() if not p.isfinite().all()]
+    sums = {key: p.detach().sum() for key, p in model.named_parameters()}  # finite only if every entry is
+    problems += [f"{key} holds NaN or infinity" for key, total in sums.items() if not total.isfinite()]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ModelError(

@@ -112,9 +112,17 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) // 2] if stop else body)
         self.wfile.flush()
         if stop == "hang":
-            self.mirror.ended.wait(60)
+            self.mirror.ended.wait(120)
         if stop:
             self.close_connection = True
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_):
+        """Clients that go away are part of the tests."""
 
 
 @contextmanager
@@ -122,9 +130,7 @@ def serve(name: str, folder: Path):
     """Yields (mirror, its address)."""
     mirror = Mirror(name, folder)
     handler = type("MirrorHandler", (Handler,), {"mirror": mirror})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        server.block_on_close = False
+    with Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield mirror, f"http://127.0.0.1:{server.server_port}"

