@@ -75,4 +75,5 @@ class CourseWidget(anywidget.AnyWidget):
             data["image/svg+xml"] = svg
         if png := self.static_png():
             data["image/png"] = base64.b64encode(png).decode("ascii")
+            metadata = {**metadata, "image/png": {"alt": self.describe()}}
         return data, metadata
