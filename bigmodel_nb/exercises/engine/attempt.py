@@ -22,7 +22,7 @@ class Attempt:
         self.work = work
         self.seconds = seconds or exercise.seconds
         self.files = files_of(work)
-        self.first: tuple[Case, Callable, Any, Any] | None = None
+        self.first: tuple[Case, Any, Any] | None = None
 
     def __call__(self, *case, drive: Callable | None = None) -> Any:
         """The result for a case, or `Failed` with a text that names the learner's line."""
@@ -33,8 +33,8 @@ class Attempt:
             raise _failure(outcome, case)
         if not self.exercise.may_change_arguments and not _untouched(given, case):
             raise Failed(_changed_text(self.work, given, case), case)
-        if self.first is None:
-            self.first = (case, drive, outcome.value, _snapshot(outcome.value))
+        if self.first is None and drive is self.exercise.drive:
+            self.first = (case, outcome.value, _snapshot(outcome.value))
         return outcome.value
 
     def run(self, drive: Callable, case: Case) -> sandbox.Outcome:
@@ -55,8 +55,8 @@ class Attempt:
         alone by the later calls."""
         if self.first is None:
             return
-        case, drive, result, before = self.first
-        again = self(*case, drive=drive)
+        case, result, before = self.first
+        again = self(*case)
         if difference := compare.compare(_snapshot(again), before, self.exercise.returns):
             text = "Called again with the same input, your code gives another answer."
             raise Failed(f"{text} {difference.text}", case)

@@ -81,9 +81,14 @@ def find_misconception(exercise: Exercise, attempt: Attempt) -> Misconception | 
         mine.append(_behaviour(outcome))
         some_result = some_result or outcome.ok
     for misconception in exercise.misconceptions if some_result else ():
-        if any(agree(mine, behaviour(exercise, form, probes)) for form in misconception.forms):
+        if any(agree(mine, _known(exercise, form)) for form in misconception.forms):
             return misconception
     return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _known(exercise: Exercise, form: Callable) -> list[Any]:
+    return behaviour(exercise, form, exercise.probes())
 
 
 def behaviour(exercise: Exercise, work: Callable, probes: Sequence[Case]) -> list[Any]:

@@ -96,7 +96,7 @@ class Verdict:
     misconception: str | None = None
     hint: str | None = None
     text: str = ""
-    case: Case | None = field(default=None, repr=False)
+    case: Case | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         known = f", misconception {self.misconception!r}" if self.misconception else ""
