@@ -185,9 +185,7 @@ class Run:
         done = step / total
         if self.max_seconds is not None:
             done = max(done, self.seconds / self.max_seconds)
-        if step < warmup:
-            return self.settings.lr * (step + 1) / (warmup + 1)
-        return self.settings.lr * min(1.0, (1 - done) / (1 - warmup / total))
+        return self.settings.lr * min(1.0, (step + 1) / (warmup + 1), (1 - done) / (1 - warmup / total))
 
     def train(self, display, tokenizer=None, store=None, before=None) -> None:
         """Take the steps that are left, saving and showing samples on the way."""
