@@ -528,7 +528,8 @@ def exercises_unsolved(nb: NotebookNode, path: Path) -> list[str]:
     return [
         f"{where(nb, cell)}: its card isn't stored as 'not attempted'"
         for cell in code_cells(nb)
-        if exercise_ids(cell) and not any("not attempted" in text for text in texts(cell))
+        for it in exercise_ids(cell)
+        if not any(f"{it}: not attempted" in text for text in texts(cell))
     ]
 
 

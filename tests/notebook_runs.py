@@ -175,7 +175,7 @@ def differences(stored: NotebookNode, solved: NotebookNode) -> list[str]:
             continue
         if ids := exercise_ids(old):
             cards = " ".join(texts(new))
-            bad += [f"cell {number}: {it} is not passed: {cards[:300]}" for it in ids if "passed" not in cards]
+            bad += [f"cell {number}: {it} is not passed: {cards[:300]}" for it in ids if f"{it}: passed" not in cards]
         elif not is_ignored(old) and (was := comparable(old.outputs)) != (now := comparable(new.outputs)):
             bad.append(f"cell {number} differs when the exercises are solved:\n{difference(was, now)}")
     return bad
