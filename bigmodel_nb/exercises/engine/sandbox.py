@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bigmodel_nb import memory
+
 MEGABYTE = 1 << 20
 EXTRA_BYTES = 512 * MEGABYTE  # growth of the process that stops the learner's code
 STACK_BYTES = 16 * MEGABYTE  # threads get half a megabyte on macOS
@@ -161,9 +163,9 @@ def _watch(worker: _Worker, seconds: float, extra_bytes: int) -> str:
     started, used = time.monotonic(), time.process_time()
     if worker.done.wait(POLL_SECONDS):
         return ""
-    allowed = _resident_bytes() + extra_bytes
+    allowed = memory.rss() + extra_bytes
     while not worker.done.wait(POLL_SECONDS):
-        if _resident_bytes() > allowed:
+        if memory.rss() > allowed:
             return "memory"
         waited = time.monotonic() - started
         late = time.process_time() - used > seconds or waited > WAIT_FACTOR * seconds
@@ -215,12 +217,6 @@ def _error_text(error: BaseException) -> str:
         text = ""
     name = type(error).__name__
     return f"{name}: {text.splitlines()[0][:300]}" if text.strip() else name
-
-
-def _resident_bytes() -> int:
-    import psutil
-
-    return psutil.Process().memory_info().rss
 
 
 # Where in the learner's code
