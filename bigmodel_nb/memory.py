@@ -62,7 +62,7 @@ def measure(fn: Callable[[], Any]) -> Measured:
     on Linux, could be reset, else samples every 2 ms. Resetting lowers the VmHWM that other tools
     read for this process.
 
-    >>> measure(lambda: len(bytearray(50_000_000))).peak_bytes > 45_000_000
+    >>> measure(lambda: bytearray(50_000_000)).peak_bytes > 45_000_000
     True
     """
     gc.collect()
@@ -133,29 +133,38 @@ def _measure_cuda(fn: Callable[[], Any], cuda) -> Measured:
 
 
 def _measure_process(fn: Callable[[], Any]) -> Measured:
-    finished, peaks = threading.Event(), []
+    """The larger of two rises: of all resident memory, and of the process' own without file pages,
+    which the kernel may drop meanwhile."""
+    finished, levels = threading.Event(), []
     process = psutil.Process()
 
     def sample():
-        highest = 0
+        highest = _levels(process)
         while not finished.wait(INTERVAL):
-            highest = max(highest, process.memory_info().rss)
-        peaks.append(highest)
+            highest = tuple(map(max, highest, _levels(process)))
+        levels.append(highest)
 
     sampler = threading.Thread(target=sample, daemon=True)
     reset = _reset_high_water()
-    mark, before = _high_water(), process.memory_info().rss
+    mark, before = _high_water(), _levels(process)
     sampler.start()
     try:
         result = fn()
     finally:
-        after = process.memory_info().rss
+        levels.append(_levels(process))
         finished.set()
         sampler.join()
-    peaks.append(after)
-    if reset or _high_water() > mark:
-        peaks.append(_high_water())
-    return Measured(max(0, max(peaks) - before), result)
+    after = _high_water()
+    if reset or after > mark:
+        levels.append((after, before[1]))
+    peak = max(level - start for pair in levels for level, start in zip(pair, before))
+    return Measured(max(0, peak), result)
+
+
+def _levels(process: psutil.Process) -> tuple[int, int]:
+    """Resident memory, and what of it is not backed by a file, where the system tells."""
+    now = process.memory_info()
+    return now.rss, now.rss - getattr(now, "shared", 0)
 
 
 def _reset_high_water() -> bool:
