@@ -956,7 +956,7 @@ EXERCISES = (
         reference=pack_into_blocks,
         difficulty=3,
         minutes=15,
-        section="Labels and packing",
+        section="From text to training rows",
         returns=("x", "y"),
         hints=(
             "First make one list: eos, the first document, eos, the second, eos, and so on to a "
@@ -1008,7 +1008,7 @@ EXERCISES = (
         reference=perplexity,
         difficulty=2,
         minutes=6,
-        section="Perplexity before and after",
+        section="Perplexity, before",
         hints=(
             "Perplexity is the exponential of the mean loss per token, over all tokens of all "
             "texts.",
@@ -1031,7 +1031,7 @@ EXERCISES = (
         reference=training_state,
         difficulty=3,
         minutes=12,
-        section="Checkpoint and resume",
+        section="Stop and go on",
         hints=(
             "Four things decide the next step: the weights, what the optimizer remembers, how far "
             "the schedule is, and which batch comes next.",

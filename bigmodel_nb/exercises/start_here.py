@@ -199,7 +199,7 @@ EXERCISES = (
         reference=count_parameters,
         difficulty=2,
         minutes=8,
-        section="What a large model is, in numbers",
+        section="How large is large?",
         hints=(
             "Three sums: two embedding tables at the entrance, n_layer equal layers, one layer "
             "norm at the end. The output matrix is the token table used again.",
