@@ -16,7 +16,7 @@ from bigmodel_nb.figures import BLUE, RED
 from .base import CourseWidget, front_end, style
 from .picture import FAINT, Axes, Picture
 
-NOTE = "live display while the cell runs; the result's curve is in the figure below"
+NOTE = "live display while the cell runs; afterwards result.plot() shows the curve"
 SAMPLES, CHARACTERS = 8, 500  # kept samples, characters of each
 
 

@@ -142,7 +142,7 @@ def test_text_form_and_first_picture_are_constant():
     monitor, other = TrainingMonitor(10), TrainingMonitor(99, held_out=True, title="Other")
     before = repr(monitor)
     assert monitor.static_svg() == other.static_svg()
-    assert "figure below" in monitor.static_svg()
+    assert "result.plot()" in monitor.static_svg()
     monitor.add(1, 3.0)
     monitor.finish()
     assert repr(monitor) == before == repr(other)
