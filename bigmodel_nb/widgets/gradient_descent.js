@@ -1,6 +1,6 @@
 import { colour, fit, frame, h, listen, number, s, scale, slider, ticks } from "./base.js";
 
-const HEIGHT = 250, LEFT = 52, TOP = 14, BOTTOM = 208, FAR = 1e6, MOST_STEPS = 100;
+const HEIGHT = 250, LEFT = 52, TOP = 18, BOTTOM = 208, FAR = 1e6, MOST_STEPS = 100;
 
 const sigmoid = (z) => (z >= 0 ? 1 : Math.exp(-Math.abs(z))) / (1 + Math.exp(-Math.abs(z)));
 
@@ -47,7 +47,7 @@ function render({ model, el }) {
   };
   const lr = slider({
     label: "Learning rate", min: -3, max: 2, step: 0.02, value: Math.log10(get("lr")),
-    format: (v) => number(rate(v)), change: (v) => put("lr", rate(v)),
+    format: (v) => number(Math.abs(v - Math.log10(get("lr"))) < 0.0105 ? get("lr") : rate(v)), change: (v) => put("lr", rate(v)),
   });
   const start = slider({
     label: `Start ${get("name")}`, min: low, max: high, step: (high - low) / 200, value: get("start"),
@@ -100,6 +100,7 @@ function render({ model, el }) {
       ]),
       ...xs.map((v) => label(px(v), BOTTOM + 17, number(v), "middle")),
       label((left + right) / 2, BOTTOM + 36, name, "middle"),
+      label(left, TOP - 4, "loss", "start"),
     ];
   }
 
