@@ -6,6 +6,7 @@ import importlib
 
 _WIDGETS = {  # class -> the module that holds it
     "CourseWidget": "base",
+    "GradientDescent": "gradient_descent",
     "TrainingMonitor": "training_monitor",
 }
 

@@ -207,6 +207,8 @@ def test_changed_arguments_fail(exercise):
         for value in args:
             if isinstance(value, list):
                 value.append(value[0] if value else 0)
+            elif isinstance(value, np.ndarray):
+                value[...] = value + 1
             elif hasattr(value, "fill_"):
                 value.fill_(0)
         return result
