@@ -30,6 +30,9 @@ IMPORT_NAMES = {"sklearn": "scikit_learn", "mpl_toolkits": "matplotlib"}  # wher
 MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "start_here": {"count_parameters"},
     "neuron_and_gradient_descent": {"sigmoid", "bce_loss", "bce_gradient", "gd_step"},
+    "backpropagation": {
+        "add_mul_backward", "topological_order", "linear_backward", "relu_backward", "mlp_backward",
+    },
     "finetune_gpt2": {"pack_into_blocks", "causal_lm_loss", "perplexity", "resume_equality"},
 }
 RULES: list[Rule] = []

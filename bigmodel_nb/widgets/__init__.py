@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 _WIDGETS = {  # class -> the module that holds it
+    "BackpropGraph": "backprop_graph",
     "CourseWidget": "base",
     "GradientDescent": "gradient_descent",
     "TrainingMonitor": "training_monitor",
