@@ -6,6 +6,7 @@ import importlib
 
 _WIDGETS = {  # class -> the module that holds it
     "CourseWidget": "base",
+    "CrossEntropy": "cross_entropy",
     "TrainingMonitor": "training_monitor",
 }
 
