@@ -136,7 +136,7 @@ class CrossEntropy(CourseWidget):
             middle, wide = LEFT + (i + 0.5) * slot, min(30, slot * 0.36)
             for x, value, colour in ((middle - wide - 1, a, BLUE), (middle + 1, b, RED)):
                 picture.rect(x, BOTTOM - value * (BOTTOM - TOP), wide, value * (BOTTOM - TOP), colour)
-                picture.text(x + wide / 2, BOTTOM - value * (BOTTOM - TOP) - 4, f"{value:.2f}", 10, INK, "middle")
+                picture.text(x + wide / 2, BOTTOM - value * (BOTTOM - TOP) - 4, f"{value + 1e-9:.2f}", 10, INK, "middle")
             short = label if len(label) <= slot / 8 else label[: max(1, int(slot / 8) - 1)] + "…"
             picture.text(middle, BOTTOM + 16, short, 12, INK, "middle")
         self._split(picture, m)
