@@ -8,6 +8,7 @@ _WIDGETS = {  # class -> the module that holds it
     "BackpropGraph": "backprop_graph",
     "CourseWidget": "base",
     "GradientDescent": "gradient_descent",
+    "CrossEntropy": "cross_entropy",
     "TrainingMonitor": "training_monitor",
 }
 
