@@ -29,6 +29,7 @@ IMAGES = ("image/png", "image/jpeg")
 IMPORT_NAMES = {"sklearn": "scikit_learn", "mpl_toolkits": "matplotlib"}  # where it isn't the package's name
 MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "start_here": {"count_parameters"},
+    "optimizers": {"sgd_momentum", "adam_step", "adamw_step", "cosine_schedule", "clip_by_global_norm"},
     "finetune_gpt2": {"pack_into_blocks", "causal_lm_loss", "perplexity", "resume_equality"},
 }
 RULES: list[Rule] = []

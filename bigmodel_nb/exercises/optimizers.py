@@ -296,9 +296,9 @@ def _adam_run_oracle(start, steps, lr, beta1, beta2, eps, weight_decay=0.0):
 
 
 def _check_adam_by_hand(attempt):
-    case = (np.array([1.0]), np.array([2.0]), np.array([0.0]), np.array([0.0]), 1, 0.1, 0.9, 0.99, 0.0)
-    expected = (np.array([0.9]), np.array([0.2]), np.array([0.04]))
-    why = "m = 0.2 and v = 0.04; corrected they are 2 and 4, so the step is lr * 2 / 2."
+    case = (np.array([1.0]), np.array([2.0]), np.array([0.0]), np.array([0.0]), 1, 0.1, 0.9, 0.75, 0.0)
+    expected = (np.array([0.9]), np.array([0.2]), np.array([1.0]))
+    why = "m = 0.2 and v = 1; corrected they are 2 and 4, so the step is lr * 2 / 2."
     attempt.expect(case, expected, why)
 
 
@@ -527,9 +527,9 @@ _ADAM_MISCONCEPTIONS = (
 
 def _check_adamw_by_hand(attempt):
     zero = np.array([0.0])
-    case = (np.array([1.0]), np.array([2.0]), zero, zero, 1, 0.1, 0.9, 0.99, 0.0, 0.5)
+    case = (np.array([1.0]), np.array([2.0]), zero, zero, 1, 0.1, 0.9, 0.75, 0.0, 0.5)
     why = "Adam's step is 0.1; the decay takes lr * weight_decay * theta = 0.05 more."
-    attempt.expect(case, (np.array([0.85]), np.array([0.2]), np.array([0.04])), why)
+    attempt.expect(case, (np.array([0.85]), np.array([0.2]), np.array([1.0])), why)
 
 
 def _check_adamw_decay_alone(attempt):
@@ -1110,8 +1110,8 @@ EXERCISES = (
             "(1 + cos(pi * progress)) / 2 falls from 1 to 0. Multiply by lr_max - lr_min and add lr_min.",
         ),
         checks=(
-            Check("four steps by hand", _check_schedule_by_hand),
             Check("warm-up", _check_schedule_warmup),
+            Check("four steps by hand", _check_schedule_by_hand),
             Check("edge cases", _check_schedule_edges),
             Check("random schedules", _check_schedule_random),
             Check("up, then down", _check_schedule_whole),

@@ -6,6 +6,7 @@ import importlib
 
 _WIDGETS = {  # class -> the module that holds it
     "CourseWidget": "base",
+    "OptimizerRace": "optimizer_race",
     "TrainingMonitor": "training_monitor",
 }
 

@@ -209,9 +209,11 @@ def test_changed_arguments_fail(exercise):
                 value.append(value[0] if value else 0)
             elif hasattr(value, "fill_"):
                 value.fill_(0)
+            elif isinstance(value, np.ndarray):
+                value.fill(0)
         return result
 
-    if exercise.id == "start_here.count_parameters":
+    if not any(isinstance(v, (list, np.ndarray)) or hasattr(v, "fill_") for v in exercise.probes()[0]):
         pytest.skip("numbers can't be changed")
     verdict = exercises.check(exercise.id, spoils)
     assert verdict.status == "failed" and "changed its argument" in verdict.text
