@@ -65,7 +65,9 @@ def clip_by_global_norm(grads, max_norm):
     grads: list of float arrays, read as one long vector -> list of new arrays, norm before clipping
     """
     norm = math.sqrt(sum(float((grad**2).sum()) for grad in grads))
-    factor = max_norm / norm if norm > max_norm else 1.0
+    factor = 1.0
+    if norm > max_norm:
+        factor = max_norm / norm
     return [grad * factor for grad in grads], norm
 
 
