@@ -118,8 +118,10 @@ function render({ model, el }) {
   const buttons = Object.entries(LABELS).map(([name, label]) => [name, toggle(label, (on) => {
     put({ rules: Object.keys(LABELS).filter((it) => (it === name ? on : get("rules").includes(it))) });
   })]);
+  // The steps of the slider are coarser than the numbers that the kernel may send.
+  const near = (v) => Math.abs(10 ** v / get("lr") - 1) < 0.06;
   const rate = slider({ label: "Learning rate", min: -3, max: 0, step: 0.05, value: Math.log10(get("lr")),
-    format: (v) => number(10 ** v), change: (v) => put({ lr: Number((10 ** v).toPrecision(3)) }) });
+    format: (v) => number(near(v) ? get("lr") : 10 ** v), change: (v) => put({ lr: Number((10 ** v).toPrecision(3)) }) });
   const steps = slider({ label: "Steps", min: 0, max: MOST, value: get("steps"), change: (v) => (stop(), put({ steps: v })) });
   const play = h("button", { type: "button", click: () => (timer ? stop() : run()) }, "Play");
   const chart = s("svg", { class: "plot", height: HEIGHT, role: "group", "aria-label": "Surface with the paths" });
@@ -169,7 +171,7 @@ function render({ model, el }) {
     handle.setAttribute("aria-valuetext", `x ${number(sx)}, y ${number(sy)}`);
     choice.value = name;
     for (const [rule, button] of buttons) button.press(get("rules").includes(rule));
-    if (Math.abs(10 ** Number(rate.input.value) / get("lr") - 1) > 0.06) rate.set(Math.log10(get("lr")));
+    if (!near(Number(rate.input.value))) rate.set(Math.log10(get("lr")));
     steps.set(get("steps"));
     table(name, runs);
   }
