@@ -34,6 +34,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
         "add_mul_backward", "topological_order", "linear_backward", "relu_backward", "mlp_backward",
     },
     "cross_entropy": {"softmax", "cross_entropy", "cross_entropy_gradient", "kl_divergence", "perplexity"},
+    "optimizers": {"sgd_momentum", "adam_step", "adamw_step", "cosine_schedule", "clip_by_global_norm"},
     "finetune_gpt2": {"pack_into_blocks", "causal_lm_loss", "perplexity", "resume_equality"},
 }
 RULES: list[Rule] = []

@@ -9,6 +9,7 @@ _WIDGETS = {  # class -> the module that holds it
     "CourseWidget": "base",
     "GradientDescent": "gradient_descent",
     "CrossEntropy": "cross_entropy",
+    "OptimizerRace": "optimizer_race",
     "TrainingMonitor": "training_monitor",
 }
 
