@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
@@ -76,6 +77,8 @@ def silence() -> None:
     os.environ.update(QUIET)
     for text in HARMLESS:
         warnings.filterwarnings("ignore", message=text)
+    # a first import on a slow machine says that the font cache is being built
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     loaded = sys.modules
     if "transformers.utils.logging" in loaded:
         loaded["transformers.utils.logging"].set_verbosity_error()
