@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 import weakref
@@ -87,6 +88,15 @@ def test_peak_of_memory_that_is_kept():
     assert 95 * MB < measured.peak_bytes < 130 * MB
     again = memory.measure(lambda: measured.result.sum())
     assert again.peak_bytes < 20 * MB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc keeps freed memory")
+def test_memory_that_was_freed_before_counts_when_it_is_used_again():
+    kept = [torch.ones(2 * MB) for _ in range(40)]  # 8 MB each, in the heap
+    last = torch.ones(2 * MB)  # keeps the heap from shrinking
+    del kept
+    measured = memory.measure(lambda: [torch.ones(2 * MB) for _ in range(40)])
+    assert measured.peak_bytes > 300 * MB and len(last)
 
 
 def test_high_water_mark_that_rises_is_used_where_it_cannot_be_reset(monkeypatch):
