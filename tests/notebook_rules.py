@@ -35,6 +35,13 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     },
     "cross_entropy": {"softmax", "cross_entropy", "cross_entropy_gradient", "kl_divergence", "perplexity"},
     "optimizers": {"sgd_momentum", "adam_step", "adamw_step", "cosine_schedule", "clip_by_global_norm"},
+    "generalization": {"dropout", "precision_recall_f1", "early_stopping", "train_val_test_split"},
+    "convolution": {"conv2d", "conv2d_backward_kernel", "flatten_size"},
+    "recurrent_networks": {"rnn_step", "lstm_step", "last_valid_state"},
+    "tokenization": {"most_frequent_pair", "merge", "bpe_train", "bpe_encode", "bpe_decode"},
+    "attention": {"attention_scores", "causal_mask", "scaled_dot_product", "multi_head_attention"},
+    "transformer_translation": {"positional_encoding", "shift_right", "label_loss_with_padding", "beam_step"},
+    "gpt2_from_scratch": {"layer_norm", "gelu_tanh", "transformer_block", "load_state_dict", "kv_cache_step"},
     "finetune_gpt2": {"pack_into_blocks", "causal_lm_loss", "perplexity", "resume_equality"},
 }
 RULES: list[Rule] = []

@@ -155,6 +155,32 @@ class WidgetPage:
         """Result of a pure function that the widget's module exports."""
         return self.page.evaluate("([f, a]) => module[f](...a)", [function, list(arguments)])
 
+    def fastest(self, change: str, times: int = 15) -> float:
+        """Milliseconds of the fastest of so many redraws; `change` is a JS statement that may use i."""
+        return self.page.evaluate(
+            f"""async () => {{
+              const taken = [];
+              for (let i = 0; i < {times}; i++) {{
+                const start = performance.now();
+                {change};
+                await null;
+                document.body.getBoundingClientRect();
+                taken.push(performance.now() - start);
+              }}
+              return Math.min(...taken);
+            }}"""
+        )
+
+    def fits(self, width: int = 360) -> None:
+        """Wait until nothing sticks out of a window of this width; fails where something goes on doing so."""
+        self.page.set_viewport_size({"width": width, "height": 800})
+        self.page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+
+    def closes(self) -> None:
+        """Clean up as JupyterLab does when the output goes; nothing may still listen to the model."""
+        self.page.evaluate("cleanUp()")
+        assert self.page.evaluate("model.listening()") == 0
+
     def accessible(self) -> str:
         """What a screen reader finds: roles, names and values, one a line."""
         return self.page.locator("body").aria_snapshot()
@@ -256,6 +282,9 @@ async () => {
 """
 
 
+WITH_FALLBACK = {"application/vnd.jupyter.widget-view+json", "image/svg+xml", "image/png", "text/plain"}
+
+
 class LabNotebook:
     """A notebook open in JupyterLab; `page` is Playwright's."""
 
@@ -273,15 +302,23 @@ class LabNotebook:
         """Outputs of each code cell once all have run."""
         return self.page.evaluate(OUTPUTS)
 
+    def fallback(self, cell: int = 0) -> dict:
+        """Data of a code cell's first output, a widget with its static fallback, once all cells have run."""
+        data = self.outputs()[cell][0]["data"]
+        assert set(data) == WITH_FALLBACK
+        return data
+
     def command(self, name: str, **arguments):
         """Run one of JupyterLab's commands."""
         call = "async ([name, args]) => { await jupyterapp.commands.execute(name, args); }"
         self.page.evaluate(call, [name, arguments])
 
     def dark(self) -> None:
-        """Switch to the dark theme."""
+        """Switch to the dark theme, and wait until the first widget on the page has followed."""
         self.command("apputils:change-theme", theme="JupyterLab Dark")
         self.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
+        background = "getComputedStyle(document.querySelector('.bn')).backgroundColor"
+        self.page.wait_for_function(f"{background}.match(/\\d+/)[0] < 64")
 
 
 @pytest.fixture
