@@ -9,6 +9,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ examples:
   bigmodel-nb run 13 --model gpt2       the same with another model
   bigmodel-nb doctor                    what this machine has, and what to do about it
   bigmodel-nb reset 13                  start a lesson afresh; your version is kept beside it
+  bigmodel-nb report class/             how far each workspace in the folder class has come
 
 exit codes:
   0 all well   1 something failed   2 wrong usage   3 the environment is incomplete
@@ -109,8 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("lesson", metavar="LESSON", help="number or name")
     sub.add_argument("folder", nargs="?", metavar="DIR", help="workspace (default: the one you are in)")
 
-    sub = command("report", report, "Print the progress stored in workspaces.")
-    sub.add_argument("folders", nargs="*", metavar="DIR", help="workspaces (default: the one you are in)")
+    sub = command("report", report, "Print the progress stored in workspaces: yours, or a class's.")
+    sub.add_argument("folders", nargs="*", metavar="DIR", help="workspaces, or a folder of them (default: the one you are in)")
+    sub.add_argument("--csv", metavar="FILE", help="write a row for each learner and exercise instead")
 
     command("bench", bench, "Measure training and sampling speed here, beside transformers.")
     return parser
@@ -283,27 +286,21 @@ def reset(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     from . import course
+    from . import report as of_workspaces
+    from .exercises import catalogue
 
     folders = [Path(it) for it in arguments.folders] or [course.workspace()]
     if folders == [None]:
         raise CourseError("No workspace here. Name its folder: bigmodel-nb report DIR")
-    codes = [_report_folder(folder) for folder in folders]
-    return max(codes)
-
-
-def _report_folder(folder: Path) -> int:
-    from .course import STATE_FOLDER, lesson_progress
-    from .exercises.engine.progress import read
-
-    if not (folder / STATE_FOLDER).is_dir():
-        return _complain(f"{folder} is not a workspace of the course", FAILED)
-    print(folder)
-    lines = lesson_progress(read(folder / STATE_FOLDER / "progress.json"))
-    width = max((len(it.lesson) for it in lines), default=0)
-    for it in lines:
-        print(f"  {it.lesson:<{width}}  {it}")
-    if not lines:
-        print("  no exercise tried yet")
+    found = of_workspaces.learners(folders)
+    ids = [it.id for it in catalogue()]
+    if arguments.csv:
+        with open(arguments.csv, "w", encoding="utf-8", newline="") as out:
+            of_workspaces.write_csv(found, ids, out)
+        print(f"{len(found)} learners, {len(ids)} exercises: {arguments.csv}")
+        return OK
+    sizes = Counter(it.partition(".")[0] for it in ids)
+    print(of_workspaces.of_one(found[0], sizes) if len(found) == 1 else of_workspaces.of_class(found, sizes))
     return OK
 
 

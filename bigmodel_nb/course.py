@@ -250,8 +250,10 @@ class LessonProgress:
     right: int = 0  # quiz questions answered right, of those answered
     answered: int = 0
 
-    def __str__(self) -> str:
-        exercises = f"{self.passed} passed, {self.begun} begun"
+    def text(self, exercises_in_all: int | None = None) -> str:
+        """In words, with the number of the lesson's exercises where it is known."""
+        of = "" if exercises_in_all is None else f" of {exercises_in_all}"
+        exercises = f"{self.passed}{of} passed, {self.begun} begun"
         return f"{exercises}, {self.right} of {self.answered} questions right" if self.answered else exercises
 
 

@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import psutil
 import pytest
 import tiny_notebook
 
-from bigmodel_nb import cli, course, doctor
+from bigmodel_nb import cli, course, doctor, exercises
 from bigmodel_nb.lab import session
 from bigmodel_nb.run import RunReport
 
@@ -159,18 +160,69 @@ def test_reset(shipped, capsys):
     assert run("reset", "0", ".") == 1  # not a workspace
 
 
-def test_report_reads_progress_files_alone(shipped, tmp_path, capsys):
+@pytest.fixture
+def workspaces(shipped):
+    """Workspaces of a class: ann has passed an exercise, bob has done nothing, eve's file is damaged."""
     for name in ("ann", "bob", "eve"):
-        run("start", name, "--no-open")
-    state = {"exercises": {"finetune_gpt2.perplexity": {"attempts": 1, "passed_at": "2026-01-01"}}}
-    Path("ann/.bigmodel_nb/progress.json").write_text(json.dumps(state))
-    Path("eve/.bigmodel_nb/progress.json").write_text("{damaged")
+        run("start", f"class/{name}", "--no-open")
+    Path("class/notes").mkdir()
+    entry = {"attempts": 3, "passed_at": "2026-01-01", "misconceptions": {"sum of means": 2, "=1+1": 1}}
+    begun = {"attempts": 1, "misconceptions": {"=1+1": 1}}
+    state = {
+        "exercises": {"finetune_gpt2.perplexity": entry, "finetune_gpt2.gone": begun},
+        "quizzes": {"finetune_gpt2.labels": {"right": True}},
+    }
+    Path("class/ann/.bigmodel_nb/progress.json").write_text(json.dumps(state))
+    Path("class/eve/.bigmodel_nb/progress.json").write_text("{damaged")
+
+
+def test_report_of_one_workspace(workspaces, capsys):
     capsys.readouterr()
-    assert run("report", "ann", "bob", "eve") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines == ["ann", "  finetune_gpt2  1 passed, 0 begun", "bob", "  no exercise tried yet", "eve", "  no exercise tried yet"]
+    for name, line in [
+        ("ann", "  finetune_gpt2  1 of 4 passed, 1 begun, 1 of 1 questions right"),
+        ("bob", "  no exercise tried yet"),
+        ("eve", "  its progress file is damaged: nothing is known"),
+    ]:
+        assert run("report", f"class/{name}") == 0
+        assert capsys.readouterr().out.splitlines() == [f"class/{name}", line]
+
+
+def test_report_of_a_class(workspaces, capsys):
+    capsys.readouterr()
+    assert run("report", "class") == 0
+    text = capsys.readouterr().out
+    rows = [line.split() for line in text.splitlines()]
+    of = len(exercises.catalogue())
+    assert rows[0] == ["learner", "finetune_gpt2", "exercises", "questions", "note"]
+    assert rows[1] == ["class/ann", "1/4", f"1/{of}", "1/1"]
+    assert rows[2] == ["class/bob", "-", f"0/{of}", "0/0"]
+    assert rows[3] == ["class/eve", "-", f"0/{of}", "0/0", "progress", "file", "damaged"]
+    assert rows[-1] == ["finetune_gpt2.perplexity", "1", "1", "sum", "of", "means"]
+    assert run("report", "class/ann", "class/bob", "class/eve", "class/ann") == 0
+    assert capsys.readouterr().out == text
+
+
+def test_report_as_csv(workspaces, capsys):
+    assert run("report", "class", "--csv", "class.csv") == 0
+    with open("class.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    ids = {it.id for it in exercises.catalogue()}
+    assert len(rows) == 3 * len(ids) + 1  # ann's unknown exercise is not lost
+    (passed,) = (row for row in rows if row["state"] == "passed")
+    assert passed == {
+        "learner": "class/ann", "lesson": "finetune_gpt2", "exercise": "perplexity", "state": "passed", "attempts": "3",
+        "hints": "0", "solution_seen": "no", "passed_at": "2026-01-01", "most_frequent_mistake": "sum of means",
+    }  # fmt: skip
+    (begun,) = (row for row in rows if row["state"] == "begun")
+    assert begun["exercise"] == "gone" and begun["most_frequent_mistake"] == "'=1+1"
+    assert {row["state"] for row in rows if row["learner"] == "class/eve"} == {"progress file damaged"}
+
+
+def test_report_needs_a_workspace(workspaces, capsys):
     assert run("report") == 1
     assert run("report", "nowhere") == 1
+    assert run("report", "class/ann", "class/notes") == 1
+    assert "class/notes is not a workspace" in capsys.readouterr().err
 
 
 def test_an_incomplete_environment_is_3(shipped, monkeypatch, capsys):

@@ -67,15 +67,11 @@ def overview() -> Overview:
 
 
 def _row(item, entry: dict) -> tuple[str, int, int, str, int, int]:
-    attempts = _whole(entry, "attempts")
+    attempts = progress.whole(entry, "attempts")
     state = "passed" if entry.get("passed_at") else "begun" if attempts else "open"
     if entry.get("solution_seen"):
         state += ", solution seen"
-    return (item.id, item.difficulty, item.minutes, state, attempts, _whole(entry, "hints"))
-
-
-def _whole(entry: dict, key: str) -> int:
-    return entry[key] if isinstance(entry.get(key), int) else 0
+    return (item.id, item.difficulty, item.minutes, state, attempts, progress.whole(entry, "hints"))
 
 
 def _bar(lesson: str, done: int, of: int) -> str:

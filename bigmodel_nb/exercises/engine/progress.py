@@ -59,6 +59,21 @@ def update(change: Change) -> None:
         _write_waiting(file)
 
 
+def damaged(file: Path) -> bool:
+    """True if there is a file but it is not a progress file."""
+    try:
+        return not isinstance(json.loads(file.read_text(encoding="utf-8")), dict)
+    except FileNotFoundError:
+        return False
+    except (ValueError, RecursionError):
+        return True
+
+
+def whole(entry: dict, key: str) -> int:
+    """The whole number stored under a key; 0 where there is none."""
+    return entry[key] if isinstance(entry.get(key), int) else 0
+
+
 def forget_memory() -> None:
     """Drop what is only in memory (for tests)."""
     _memory.clear()
@@ -101,13 +116,7 @@ def _load(file: Path) -> State:
 
 def _keep_damaged(file: Path) -> None:
     """Put a file that is not a progress file aside, so that nothing in it is lost."""
-    try:
-        damaged = not isinstance(json.loads(file.read_text(encoding="utf-8")), dict)
-    except FileNotFoundError:
-        return
-    except (ValueError, RecursionError):
-        damaged = True
-    if damaged:
+    if damaged(file):
         os.replace(file, file.with_suffix(f".damaged-{time.strftime('%Y%m%d-%H%M%S')}.json"))
 
 
