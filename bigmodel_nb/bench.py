@@ -84,7 +84,7 @@ def fresh_run(model, rows, steps: int):
 
 def trainer_on(model, rows, steps: int, folder: str, **other):
     """transformers' Trainer on the same rows in the same order, with the same rates."""
-    from transformers import Trainer, TrainingArguments
+    from transformers import PrinterCallback, Trainer, TrainingArguments
 
     quiet = dict(report_to="none", save_strategy="no", disable_tqdm=True, use_cpu=True,
                  dataloader_pin_memory=False, logging_strategy="no", max_steps=steps)
@@ -92,7 +92,9 @@ def trainer_on(model, rows, steps: int, folder: str, **other):
                 lr_scheduler_type="constant", train_sampling_strategy="sequential")
     # the first token is predicted by nobody; some versions of Trainer count its label all the same
     dataset = [{"input_ids": row, "labels": [-100, *row[1:]]} for row in rows]
-    return Trainer(model, TrainingArguments(folder, **quiet, **(other or same)), train_dataset=dataset)
+    trainer = Trainer(model, TrainingArguments(folder, **quiet, **(other or same)), train_dataset=dataset)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def mean_loss(model, rows) -> float:

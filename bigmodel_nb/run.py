@@ -283,7 +283,8 @@ def save(path: Path | str, report: RunReport) -> None:
     """Store a run's outputs and measured figures in the notebook at `path`.
 
     The file depends on cells and outputs only: no times, sorted keys, cells numbered from 1. Of a
-    widget its picture and text are stored, not the view, which needs a running kernel. Measured
+    widget its picture and text are stored, not the view, which needs a running kernel. JupyterLab
+    folds away the source of a cell that only asks a question, since it holds the answer. Measured
     figures that differ from the stored ones by one step of rounding (5 s, 50 MB) stay as they are.
     """
     if report.error:
@@ -321,6 +322,13 @@ def _round_up(value: float, step: int) -> int:
     return max(step, math.ceil(value / step) * step)
 
 
+def is_quiz(cell: NotebookNode) -> bool:
+    """Whether a code cell does nothing but ask questions."""
+    if cell.cell_type != "code" or not cell.source.startswith("bn.quiz("):
+        return False
+    return all(ast.unparse(line).startswith("bn.quiz(") for line in ast.parse(cell.source).body)
+
+
 def _clean_cells(notebook: NotebookNode) -> None:
     number = 0
     for cell in notebook.cells:
@@ -330,6 +338,8 @@ def _clean_cells(notebook: NotebookNode) -> None:
             continue
         number += 1
         cell.execution_count = number
+        if is_quiz(cell):
+            cell.metadata["jupyter"] = {"source_hidden": True}
         for output in cell.outputs:
             output.get("data", {}).pop(WIDGET_VIEW, None)
             if output.output_type == "execute_result":

@@ -170,6 +170,18 @@ def stable_metadata(nb: NotebookNode, path: Path) -> list[str]:
 
 
 @rule
+def questions_folded(nb: NotebookNode, path: Path) -> list[str]:
+    """JupyterLab folds away the source of a cell that asks a question: it holds the answer."""
+    from bigmodel_nb.run import is_quiz
+
+    return [
+        f"{where(nb, cell)}: its source is not folded"
+        for cell in nb.cells
+        if is_quiz(cell) and cell.metadata.get("jupyter") != {"source_hidden": True}
+    ]
+
+
+@rule
 def no_widget_state(nb: NotebookNode, path: Path) -> list[str]:
     """No metadata.widgets: with it, exporters show an empty cell in place of the picture."""
     return ["metadata.widgets is stored"] if "widgets" in nb.metadata else []

@@ -147,6 +147,10 @@ BAD = {
         lambda nb: nb.metadata.kernelspec.update(name="my-env"),
         lambda nb: nb.cells[1].metadata.update(execution={"iopub.status.busy": "2026-01-01T00:00:00"}),
     ],
+    "questions_folded": [
+        source('bn.quiz("start_tiny.q", "Why?", [("so", True, "yes")])'),
+        source("bn.quiz('start_tiny.q', 'Why?', [])\nbn.quiz('start_tiny.r', 'How?', [])"),
+    ],
     "no_widget_state": [lambda nb: nb.metadata.update(widgets={})],
     "cell_ids": [
         lambda nb: nb.cells[3].pop("id"), lambda nb: nb.cells[3].update(id="a b"),

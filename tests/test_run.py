@@ -100,6 +100,27 @@ def test_what_is_saved(saved):
     assert stored["cells"][2]["outputs"][0]["data"] == {"text/plain": ["IntSlider(value=0)"]}
 
 
+@pytest.mark.parametrize(
+    "source, expected",
+    [
+        ("bn.quiz('a.b', 'Why?', [])\nbn.quiz('a.c', 'How?', [])", True),
+        ("bn.quiz('a.b', 'Why?', [])\nprint(1)", False),
+        ("print('bn.quiz(')", False),
+        ("%magic bn.quiz(", False),
+    ],
+)
+def test_which_cells_only_ask(source, expected):
+    assert run.is_quiz(nbformat.v4.new_code_cell(source)) is expected
+    assert not run.is_quiz(nbformat.v4.new_markdown_cell(source))
+
+
+def test_the_source_of_a_question_is_folded_away(report, folder):
+    path = tiny_notebook.write(folder / "03_quiz.ipynb", "bn = __import__('bigmodel_nb')", "bn.quiz('a.b', 'Why?', [('so', True, 'yes'), ('or', False, 'no')])")
+    run.save(path, run.execute(path))
+    cells = nbformat.read(path, as_version=4).cells
+    assert [cell.metadata.get("jupyter") for cell in cells] == [None, {"source_hidden": True}]
+
+
 def test_nbval_gets_what_is_saved(saved, folder, monkeypatch):
     monkeypatch.setenv("BIGMODEL_NB_MODEL", str(folder / "weights"))
     monkeypatch.delenv("GONE", raising=False)

@@ -319,22 +319,32 @@ def _check_adam_first_step(attempt):
             raise Failed(text, (theta, grad, np.zeros(4), np.zeros(4), 1, 0.01))
 
 
-def _check_adam_random(attempt):
-    rng = np.random.default_rng(4)
-    for shape in SHAPES * 2:
-        theta, grad, m, v = _arrays(rng, 4, shape)
-        t, *numbers = _adam_sample(rng)[4:]
-        arrays = [theta, grad, m, v**2]
-        attempt.expect((*arrays, t, *numbers), _elementwise(_adam_scalar, arrays, t, *numbers))
+def _check_random(sample):
+    """A check of Adam's or AdamW's step on random arrays; the numbers after them come from `sample`."""
+
+    def check(attempt):
+        rng = np.random.default_rng(4)
+        for shape in SHAPES * 2:
+            theta, grad, m, v = _arrays(rng, 4, shape)
+            t, *numbers = sample(rng)[4:]
+            arrays = [theta, grad, m, v**2]
+            attempt.expect((*arrays, t, *numbers), _elementwise(_adam_scalar, arrays, t, *numbers))
+
+    return check
+
+
+def _expect_defaults(attempt, *numbers):
+    """Three steps with the default numbers, on weights that a decay would change; the arrays used."""
+    theta, grad, m, v = _arrays(np.random.default_rng(5), 4, (3,))
+    arrays = [100 * theta, grad, m, v**2]
+    for t in (1, 2, 1000):
+        expected = _elementwise(_adam_scalar, arrays, t, *numbers)
+        attempt.expect((*arrays, t), expected, "Called with the defaults.")
+    return arrays
 
 
 def _check_adam_edges(attempt):
-    rng = np.random.default_rng(5)
-    theta, grad, m, v = _arrays(rng, 4, (3,))
-    for t in (1, 2, 1000):
-        arrays = [theta, grad, m, v**2]
-        expected = _elementwise(_adam_scalar, arrays, t, 1e-3, 0.9, 0.999, 1e-8)
-        attempt.expect((*arrays, t), expected, "Called with the defaults.")
+    theta, grad, _, _ = _expect_defaults(attempt, 1e-3, 0.9, 0.999, 1e-8)
     zero = np.zeros(3)
     why = "A gradient that has always been 0 moves nothing (and 0 / (0 + eps) is 0, not NaN)."
     attempt.expect((theta, zero, zero, zero, 1), (theta, zero, zero), why)
@@ -541,22 +551,8 @@ def _check_adamw_decay_alone(attempt):
     attempt.expect(case, (theta * 0.95, zero, zero), why)
 
 
-def _check_adamw_random(attempt):
-    rng = np.random.default_rng(6)
-    for shape in SHAPES * 2:
-        theta, grad, m, v = _arrays(rng, 4, shape)
-        t, *numbers = _adamw_sample(rng)[4:]
-        arrays = [theta, grad, m, v**2]
-        attempt.expect((*arrays, t, *numbers), _elementwise(_adam_scalar, arrays, t, *numbers))
-
-
 def _check_adamw_edges(attempt):
-    rng = np.random.default_rng(9)
-    theta, grad, m, v = _arrays(rng, 4, (3,))
-    arrays = [100 * theta, grad, m, v**2]
-    for t in (1, 2, 1000):
-        expected = _elementwise(_adam_scalar, arrays, t, 1e-3, 0.9, 0.999, 1e-8, 0.01)
-        attempt.expect((*arrays, t), expected, "Called with the defaults.")
+    arrays = _expect_defaults(attempt, 1e-3, 0.9, 0.999, 1e-8, 0.01)
     expected = _elementwise(_adam_scalar, arrays, 3, 0.1, 0.9, 0.999, 1e-8, 0.0)
     attempt.expect((*arrays, 3, 0.1, 0.9, 0.999, 1e-8, 0.0), expected, "With no decay it is Adam.")
     small = [theta, 1e-3 * grad, np.zeros(3), np.zeros(3)]
@@ -1068,7 +1064,7 @@ EXERCISES = (
             Check("one number by hand", _check_adam_by_hand),
             Check("length of the first step", _check_adam_first_step),
             Check("edge cases", _check_adam_edges),
-            Check("random arrays", _check_adam_random),
+            Check("random arrays", _check_random(_adam_sample)),
             Check("a run down a ravine", _check_adam_run),
         ),
         misconceptions=_ADAM_MISCONCEPTIONS,
@@ -1092,7 +1088,7 @@ EXERCISES = (
             Check("one number by hand", _check_adamw_by_hand),
             Check("decay alone", _check_adamw_decay_alone),
             Check("edge cases", _check_adamw_edges),
-            Check("random arrays", _check_adamw_random),
+            Check("random arrays", _check_random(_adamw_sample)),
             Check("a run down a ravine", _check_adamw_run),
         ),
         misconceptions=_ADAMW_MISCONCEPTIONS,

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
+from random_graph import random_graph
 
 from bigmodel_nb.widgets import BackpropGraph
-from bigmodel_nb.widgets.backprop_graph import OPERATIONS, last_step, state_at
+from bigmodel_nb.widgets.backprop_graph import last_step, state_at
 
 MARKUP = "<script>window.hacked = true</script>"
-
-
-def random_graph(seed: int) -> dict:
-    rng = random.Random(seed)
-    graph: dict = {f"x{i}": round(rng.uniform(-2, 2), 2) for i in range(rng.randint(1, 4))}
-    for i in range(rng.randint(1, 9)):
-        op = rng.choice(list(OPERATIONS))
-        graph[f"n{i}"] = (op, *rng.choices(list(graph), k=OPERATIONS[op]))
-    return graph
 
 
 def near(a, b):

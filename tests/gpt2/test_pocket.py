@@ -88,7 +88,7 @@ def test_training_takes_up_where_it_was_stopped_and_writes_a_checkpoint(tmp_path
     (corpus / "seen.txt").write_text(text, encoding="utf-8")
     (tmp_path / "held.txt").write_text(bn.datasets.stories("unseen")[-1][:4000], encoding="utf-8")
     command = [sys.executable, "-m", "bigmodel_nb.gpt2.pocket.train", "--text", str(corpus), "--heldout",
-               str(tmp_path / "held.txt"), "--out", str(tmp_path / "out"), "--minutes"]
+               str(tmp_path / "held.txt"), "--out", str(tmp_path / "out"), "--rounding-steps", "2", "--minutes"]
     for minutes, expected in (("0.02", "tokenizer:"), ("0.05", "going on after step")):
         done = subprocess.run([*command, minutes], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import random
 
 import pytest
 import torch
+from random_graph import random_graph
 
 from bigmodel_nb.errors import DataError
 from bigmodel_nb.widgets import BackpropGraph
-from bigmodel_nb.widgets.backprop_graph import EXAMPLE, MOST, OPERATIONS, last_step, state_at
+from bigmodel_nb.widgets.backprop_graph import EXAMPLE, MOST, last_step, state_at
 
 MARKUP = "<script>alert(1)</script>"
-
-
-def random_graph(seed: int) -> dict:
-    """Leaves, then operations on any earlier nodes."""
-    rng = random.Random(seed)
-    graph: dict = {f"x{i}": round(rng.uniform(-2, 2), 2) for i in range(rng.randint(1, 4))}
-    for i in range(rng.randint(1, 9)):
-        op = rng.choice(list(OPERATIONS))
-        graph[f"n{i}"] = (op, *rng.choices(list(graph), k=OPERATIONS[op]))
-    return graph
 
 
 def torch_gradients(graph: dict) -> tuple[dict, dict]:

@@ -153,7 +153,7 @@ def batches(stream: np.ndarray, seed: int):
             yield rows[:, :-1], rows[:, 1:]
 
 
-def train(text: Path, heldout: Path | None, minutes: float, out: Path) -> dict:
+def train(text: Path, heldout: Path | None, minutes: float, out: Path, rounding_steps: int = ROUNDING_STEPS) -> dict:
     """Run or go on with a training run; returns the figures that the model card states."""
     from transformers import GPT2TokenizerFast
 
@@ -221,7 +221,7 @@ def train(text: Path, heldout: Path | None, minutes: float, out: Path) -> dict:
     save_state(state_file, model, muon, adamw, step, elapsed)
     figures = {"steps": step, "minutes": round(elapsed / 60, 1),
                "tokens_seen": step * BATCH * CONTEXT, "tokens_in_corpus": len(stream)}
-    export(model, out, sample_rows(stream))
+    export(model, out, sample_rows(stream), rounding_steps)
     held_out = stories(heldout) if heldout is not None else []
     figures["largest_logit_change_in_float16"] = float16_error(model, out, held_out or texts[:20])
     if held_out:
@@ -240,7 +240,7 @@ def save_state(file: Path, model, muon, adamw, step: int, elapsed: float) -> Non
     part.replace(file)
 
 
-def export(model, out: Path, rows: torch.Tensor) -> None:
+def export(model, out: Path, rows: torch.Tensor, rounding_steps: int = ROUNDING_STEPS) -> None:
     """Save the matrices as float16, the small rest as float32; config.json asks for float32 when loaded.
 
     Gains, biases and positions are 1.5 % of the numbers, and rounding them would move the logits as
@@ -248,7 +248,7 @@ def export(model, out: Path, rows: torch.Tensor) -> None:
     """
     from bigmodel_nb.gpt2.checkpoint import quiet
 
-    stored = rounded(model, rows)
+    stored = rounded(model, rows, rounding_steps)
     for name, p in stored.named_parameters():
         if in_float16(name, p):
             p.data = p.data.half()
@@ -379,9 +379,10 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="folder of training texts")
     parser.add_argument("--heldout", type=Path, help="file that is measured and never trained on")
     parser.add_argument("--minutes", type=float, default=80)
+    parser.add_argument("--rounding-steps", type=int, default=ROUNDING_STEPS, help="steps that choose the float16 roundings")
     parser.add_argument("--out", type=Path, default=Path("pocket"), help="folder for checkpoint and state")
     args = parser.parse_args()
-    train(args.text, args.heldout, args.minutes, args.out)
+    train(args.text, args.heldout, args.minutes, args.out, args.rounding_steps)
 
 
 if __name__ == "__main__":

@@ -70,8 +70,9 @@ class _Replace(ast.NodeTransformer):
 def _statements_dropped(tree):
     """One statement out of every block that has several."""
     for block in ast.walk(tree):
-        for place, statement in enumerate(getattr(block, "body", None) or ()):
-            if isinstance(block, ast.Lambda) or isinstance(statement, (ast.Return, ast.FunctionDef)):
+        body = getattr(block, "body", None)  # that of a lambda or a conditional expression is no list
+        for place, statement in enumerate(body if isinstance(body, list) else ()):
+            if isinstance(statement, (ast.Return, ast.FunctionDef)):
                 continue
             if len(block.body) > 1 and not _is_docstring(statement):
                 yield f"dropped: {ast.unparse(statement)}", block, place
