@@ -555,7 +555,8 @@ def _check_adamw_edges(attempt):
     arrays = _expect_defaults(attempt, 1e-3, 0.9, 0.999, 1e-8, 0.01)
     expected = _elementwise(_adam_scalar, arrays, 3, 0.1, 0.9, 0.999, 1e-8, 0.0)
     attempt.expect((*arrays, 3, 0.1, 0.9, 0.999, 1e-8, 0.0), expected, "With no decay it is Adam.")
-    small = [theta, 1e-3 * grad, np.zeros(3), np.zeros(3)]
+    theta, grad, _, _ = arrays
+    small = [theta / 100, 1e-3 * grad, np.zeros(3), np.zeros(3)]
     expected = _elementwise(_adam_scalar, small, 1, 0.1, 0.9, 0.999, 0.01, 0.2)
     why = "Here eps is larger than the gradient."
     attempt.expect((*small, 1, 0.1, 0.9, 0.999, 0.01, 0.2), expected, why)
