@@ -670,7 +670,7 @@ _TRAIN_MISCONCEPTIONS = (
     ),
     Misconception(
         "seen_bytes_only",
-        _trainer(order=_SEEN_BYTES, number=lambda size, s, base: size - s - base),
+        _trainer(order=_SEEN_BYTES),
         "Your vocabulary begins with the bytes of this text. A later text has others: all 256 belong in it.",
         also=(_trainer(order=_SEEN_BYTES, number=lambda size, s, base: size - s - 256),),
     ),

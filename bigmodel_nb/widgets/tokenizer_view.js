@@ -138,7 +138,8 @@ function render({ model, el }) {
   );
 
   function type(text) {
-    model.set("text", text.slice(0, MOST));
+    const part = text.slice(0, MOST);
+    model.set("text", part.toWellFormed?.() ?? part);
     clearTimeout(timer);
     timer = setTimeout(() => model.save_changes(), 200);
   }
