@@ -50,8 +50,8 @@ def bpe_train(text, vocab_size, special_tokens=(), prefer=None):
     """Learn a byte-level BPE vocabulary from a text.
 
     text: str; vocab_size: entries in all; special_tokens: list of str, cut out of the text first
-    -> vocab {id: bytes}: the special tokens, the 256 bytes in BYTE_ORDER, then one entry a merge;
-       merges [(bytes, bytes), ...] in the order in which they were learned
+    -> vocab {id: bytes}: the special tokens, the 256 bytes in BYTE_ORDER, then one entry a merge,
+       and merges [(bytes, bytes), ...] in the order in which they were learned
     Training ends early if no pair is left. Ties as in `most_frequent_pair`. prefer (not asked of
     you): picks one of the tied pairs of bytes instead, such as max.
     """
