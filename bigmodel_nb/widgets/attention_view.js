@@ -104,6 +104,7 @@ function render({ model, el }) {
     model.save_changes();
   };
   const { root, say } = frame(el, "attention", "Attention heads");
+  root.style.setProperty("--heads", get("heads"));
   const tokens = get("tokens"), layers = get("layers"), shown = tokens.map(visible);
   const { T, L, H, scores, tops, known } = readScores(get);
   const raw = get("divisors").length === 0;
@@ -132,7 +133,7 @@ function render({ model, el }) {
   // The controls
   const views = VIEWS.filter(([id]) => !(raw && id === "scores")).map(([id, label]) => [id, toggle(label, () => put({ view: id }))]);
   const mask = toggle("Causal mask", (on) => put({ mask: on }));
-  const scale = toggle("Scale 1/\u221ad", (on) => put({ scale: on }));
+  const scale = toggle("Scale 1/\u221ad_k", (on) => put({ scale: on }));
   mask.root.disabled = !known;
   scale.root.disabled = raw;
   const why = [
@@ -147,8 +148,10 @@ function render({ model, el }) {
   // The overview: one canvas below a grid of buttons
   const overview = h("canvas", { "aria-hidden": "true" });
   const cells = scores.map((_, k) => h("div", { role: "gridcell", tabindex: -1, class: "cell", click: () => choose(k, true), keydown: (event) => moveHead(event, k) }));
-  const grid = h("div", { class: "grid", role: "grid", "aria-label": "All heads, layers down, heads across; the arrow keys choose", style: `--heads: ${H}` },
+  const grid = h("div", { class: "grid", role: "grid", "aria-label": "All heads, layers down, heads across; the arrow keys choose", },
     ...layers.map((_, i) => h("div", { role: "row" }, ...cells.slice(i * H, (i + 1) * H))));
+  const axis = (side, labels) => h("div", { class: side, "aria-hidden": "true" }, ...labels.map((n) => h("span", {}, n)));
+  const across = axis("across", Array.from({ length: H }, (_, n) => n)), down = axis("down", layers);
   const summary = h("p", { class: "summary" });
   const steps = h("table", { class: "steps" });
 
@@ -171,10 +174,10 @@ function render({ model, el }) {
       h("span", { class: "row", role: "group", "aria-label": "Before the softmax" }, mask.root, scale.root)),
     h("p", { class: "why", hidden: !why }, why),
     h("div", { class: "body" },
-      h("div", { class: "left" },
-        h("div", { class: "corner" }, h("span", {}, "layer \u2193"), h("span", {}, "head \u2192")),
-        h("div", { class: "over" }, overview, grid), h("div", { class: "row" }, choice), results, summary),
-      h("div", { class: "right" }, h("div", { class: "scroll" }, lines, plane), readout, steps)),
+      h("div", { class: "all" }, h("div", { class: "map" }, across, down, h("div", { class: "over" }, overview, grid)),
+        h("div", { class: "row" }, choice), results, summary),
+      h("div", { class: "one" }, h("div", { class: "scroll" }, lines, plane), readout),
+      h("div", { class: "numbers" }, steps)),
     probe,
   );
 
@@ -278,9 +281,10 @@ function render({ model, el }) {
     const dots = devicePixelRatio || 1, step = Math.floor((over * dots) / H), gap = Math.min(2, step - 1), size = Math.max(1, step - gap);
     const box = { width: step * H, height: step * L }, context = overview.getContext("2d");
     Object.assign(overview, box);
-    overview.style.width = `${box.width / dots}px`;
-    grid.style.width = `${box.width / dots}px`;
-    grid.style.setProperty("--cell", `${step / dots}px`);
+    overview.style.width = grid.style.width = `${box.width / dots}px`;
+    root.style.setProperty("--cell", `${step / dots}px`);
+    for (const [labels, room] of [[across, 20], [down, 13]])
+      [...labels.children].forEach((it, n) => (it.hidden = n % Math.ceil((room * dots) / step) > 0));
     const image = context.createImageData(box.width, box.height), rgb = ink("bn-first").match(/\d+/g).map(Number);
     for (let k = 0; k < L * H; k++)
       thumbnail(weightsOf(k), image.data, box.width, Math.floor(k / H) * step * box.width + (k % H) * step, size, rgb);
@@ -324,7 +328,7 @@ function render({ model, el }) {
       for (let j = keys ? keys[0] : 0, end = keys ? keys[0] + 1 : T; j < end; j++) {
         const weight = w[i * T + j];
         if (weight < FAINT) continue;
-        context.globalAlpha = Math.max(0.06, weight);
+        context.globalAlpha = Math.max(0.08, weight ** 0.8);
         context.lineWidth = 1 + 2 * weight;
         context.beginPath();
         context.moveTo(0, (i + 0.5) * row);
@@ -336,9 +340,11 @@ function render({ model, el }) {
       items[side].forEach((item, n) => {
         const other = now && now.side !== side, weight = other ? w[side === "key" ? now.index * T + n : n * T + now.index] : null;
         const own = now?.side === side && now.index === n;
+        const blocked = Boolean(other) && get("mask") && (side === "key" ? n > now.index : n < now.index);
         item.style.setProperty("--w", weight ?? (own ? 1 : 0));
         item.classList.toggle("own", own);
-        item.lastChild.textContent = weight === null ? "" : weightText(weight);
+        item.lastChild.textContent = weight === null || blocked ? "" : weightText(weight);
+        item.classList.toggle("masked", blocked);
         item.tabIndex = n === stop[side] ? 0 : -1;
         item.setAttribute("aria-selected", String(own));
       });
@@ -370,6 +376,8 @@ function render({ model, el }) {
         context.fillRect(left + j * cell, top + i * cell, cell - (cell > 6 ? 1 : 0), cell - (cell > 6 ? 1 : 0));
       }
     context.globalAlpha = 1;
+    context.strokeStyle = ink("k");
+    if (cell > 4) for (const [i, j] of targets[get("pattern")] ?? []) context.strokeRect(left + j * cell, top + i * cell, cell - 1, cell - 1);
     context.font = "11px DejaVu Sans, Verdana, sans-serif";
     const word = (n) => (shown[n].length > 14 ? `${shown[n].slice(0, 13)}\u2026` : shown[n]);
     for (let n = 0; labels && n < T; n++) {
@@ -417,7 +425,7 @@ function render({ model, el }) {
         h("td", { class: "bar", style: `--w: ${weight}` }, weightText(weight)));
     };
     const width = 2 + (raw ? 0 : 1) + (scaled ? 1 : 0), h0 = entropy(w, now.index * T, T);
-    const heads = [query ? "key" : "query", ...(raw ? [] : ["q\u00b7k"]), ...(scaled ? [`\u00f7 ${Number(divisor.toFixed(2))}`] : []), raw ? "weight" : "softmax"];
+    const heads = [query ? "key" : "query", ...(raw ? [] : ["q\u00b7k"]), ...(scaled ? [`\u00f7 \u221ad_k = ${Number(divisor.toFixed(2))}`] : []), raw ? "weight" : "softmax"];
     steps.replaceChildren(
       h("caption", {}, query ? "Query " : "Key ", h("span", { class: `token ${query ? "q" : "k"}` }, shown[now.index]), ` ${now.index} `,
         query ? `looks at ${order.length} keys: entropy ${h0.toFixed(2)} of at most ${Math.log(order.length).toFixed(2)} nats` : `is seen by ${order.length} queries`),
@@ -436,7 +444,7 @@ function render({ model, el }) {
     plane.setAttribute("aria-label", `${view === "scores" ? "Scores" : "Weights"} of ${name(k)}: the arrow keys move over queries and keys`);
     const pair = view !== "lines" && now?.side === "query" && key >= 0;
     readout.textContent = pair ? pairText(k, now.index, key) : view === "lines" ? "Point at a token, or move to one with the arrow keys: its weights, in numbers."
-      : "Rows are queries, columns keys. Point at a cell, or move with the arrow keys.";
+      : `Rows are queries, columns keys. Point at a cell, or move with the arrow keys.${view === "scores" ? " Blue is above 0, orange below." : ""}`;
     table(k, w, now);
     if (spoken || !hovered) speak(k, w, now, pair);
   }

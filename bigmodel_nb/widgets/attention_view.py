@@ -299,7 +299,7 @@ class Cells:
 
     def svg(self) -> str:
         paths = (self._path(level, colour) for level, colour in enumerate(self.colours, 1))
-        move = f"translate({self.at[0]:g} {self.at[1]:g}) scale({self.size:g})"
+        move = f"translate({self.at[0]:g} {self.at[1] + self.size / 2:g}) scale({self.size:g})"
         return _tag("g", "".join(paths), transform=move, shape_rendering="crispEdges")
 
     def _path(self, level: int, colour: str) -> str:
@@ -307,7 +307,7 @@ class Cells:
         hit = np.pad(self.levels == level, ((0, 0), (1, 1))).astype(np.int8)
         rows, starts = np.nonzero(np.diff(hit) == 1)
         ends = np.nonzero(np.diff(hit) == -1)[1]
-        runs = "".join(f"M{x} {y}.5h{end - x}" for y, x, end in zip(rows, starts, ends))
+        runs = "".join(f"M{x} {y}h{end - x}" for y, x, end in zip(rows, starts, ends))
         return _tag("path", d=runs, stroke=colour) if runs else ""
 
     def draw(self, axes, unit: float) -> None:
@@ -448,8 +448,8 @@ class AttentionView(CourseWidget):
 
     def picture(self) -> Picture:
         """All heads as small matrices, the clearest head of each pattern, and the chosen head with its tokens."""
-        side = min(26.0, 312 / self.heads, 520 / len(self.layers))
-        left, top, bottom = 40, 50, 50 + side * len(self.layers)
+        side = min(40.0, 312 / self.heads, 520 / len(self.layers))
+        left, top, bottom = 32, 50, 50 + side * len(self.layers)
         picture = Picture(720, int(max(bottom + 110, 410)), self.describe())
         self._overview(picture, left, top, side)
         self._clearest(picture, bottom + 26)
@@ -459,13 +459,12 @@ class AttentionView(CourseWidget):
     def _overview(self, picture: Picture, left: float, top: float, side: float) -> None:
         L, H = len(self.layers), self.heads
         picture.text(8, 18, f"{L} layers x {H} heads", 13)
-        picture.text(left, 40, "head 0", 11, FAINT)
-        if H > 3:
-            picture.text(left + H * side, 40, str(H - 1), 11, FAINT, "end")
+        for i in range(0, H, max(1, round(20 / side))):
+            picture.text(left + (i + 0.5) * side, 44, str(i), 11, FAINT, "middle")
         for i in range(0, L, max(1, round(14 / side))):
             picture.text(left - 6, top + (i + 0.5) * side + 4, str(self.layers[i]), 11, FAINT, "end")
         picture.rect(left, top, H * side, L * side, "#f3f5f7")
-        n = min(len(self.tokens), max(6, int(math.sqrt(24_000 / (L * H)))), 32)
+        n = min(len(self.tokens), max(6, int(math.sqrt(18_000 / (L * H)))), 32)
         small = levels_of(pooled(self.attentions, n))  # (L, H, n, n)
         small = small.transpose(0, 2, 1, 3).reshape(L * n, H * n)
         picture.shapes.append(Cells((left, top), side / n, small, SHADES))
@@ -485,7 +484,7 @@ class AttentionView(CourseWidget):
 
     def _detail(self, picture: Picture) -> None:
         T, (left, top, side) = len(self.tokens), (452, 50, 258)
-        weights = pooled(self.attentions[self.layers.index(self.layer), self.head], 64)
+        weights = pooled(self.attentions[self.layers.index(self.layer), self.head], 48)
         n = len(weights)
         cell = side / n
         picture.text(left - 86, 18, f"Layer {self.layer}, head {self.head}: rows are queries, columns keys", 13)
