@@ -305,7 +305,7 @@ function render({ model, el }) {
     const best = values.map((value, k) => [value, k]).sort((a, b) => b[0] - a[0]).slice(0, FOUND);
     results.replaceChildren(...(!pattern ? [] : !found.length ? [`This text has no pair for \u201c${pattern}\u201d.`]
       : best.map(([value, k]) => h("button", { type: "button", "aria-label": `${name(k)}: ${weightText(value)}`, click: () => choose(k) },
-        `${layers[Math.floor(k / H)]}.${k % H} `, h("b", {}, weightText(value))))));
+        `L${layers[Math.floor(k / H)]} H${k % H} `, h("b", {}, weightText(value))))));
     if (pattern) say(found.length ? `${pattern}: ${best.map(([value, k]) => `${name(k)} ${weightText(value)}`).join("; ")}` : results.textContent);
   }
 

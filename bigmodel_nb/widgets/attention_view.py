@@ -195,7 +195,7 @@ def _ids(tokenizer, text: str, config, heads: int) -> list[int]:
             "AttentionView(model, tokenizer, text) takes a tokenizer and a text as a string; "
             f"received {type(tokenizer).__name__} and {type(text).__name__}."
         )
-    ids = list(tokenizer(text)["input_ids"])
+    ids = list(tokenizer(text, verbose=False)["input_ids"])
     if not ids:
         raise DataError("the text is empty: there is no token to look at.")
     most = min(MOST_TOKENS, config.n_positions)
@@ -410,9 +410,24 @@ class AttentionView(CourseWidget):
             tokens=tokens, layers=layers, heads=scores.shape[1], past=past, future=ahead, tops=tops + ahead_tops,
             divisors=sent, causal=causal, mask=causal,
         )
-        first = self._first_head()
-        self.layer = _number("layer", first[0] if layer is None else layer, layers)
-        self.head = _number("head", first[1] if head is None and layer is None else head or 0, range(self.heads))
+        found = self.search("previous token") if layer is None and head is None else []
+        self.layer, self.head = found[0][:2] if found else (layers[0] if layer is None else layer, head or 0)
+
+    @t.validate("layer", "head", "query")
+    def _known(self, proposal):
+        name, value = proposal.trait.name, proposal.value
+        known = {"layer": self.layers, "head": range(self.heads), "query": range(-1, len(self.tokens))}[name]
+        if value not in known:
+            raise DataError(f"{name} must be one of {', '.join(map(str, known))}; received {value!r}.")
+        return value
+
+    @t.validate("mask", "scale")
+    def _possible(self, proposal):
+        if proposal.trait.name == "scale" and not proposal.value and not self.divisors:
+            raise DataError("weights without q·k have no scale to take out. Next: AttentionView(model, tokenizer, text).")
+        if proposal.trait.name == "mask" and not proposal.value and not self.future and len(self.tokens) > 1:
+            raise DataError("the scores of later tokens are not here to be unmasked. Next: take fewer tokens or layers.")
+        return proposal.value
 
     @cached_property
     def attentions(self) -> np.ndarray:
@@ -436,15 +451,11 @@ class AttentionView(CourseWidget):
         found = [(n, head, float(scores[i, head])) for i, n in enumerate(self.layers) for head in range(self.heads)]
         return sorted(found, key=lambda it: -it[2])
 
-    def _first_head(self) -> tuple[int, int]:
-        found = self.search("previous token")
-        return found[0][:2] if found else (self.layers[0], 0)
-
     def describe(self) -> str:
         size = f"{len(self.layers)} layers x {self.heads} heads over {len(self.tokens)} tokens"
         best = [(pattern, found[0]) for pattern in PATTERNS[:4] if (found := self.search(pattern))]
-        words = "; ".join(f"{pattern} {layer}.{head} ({score:.2f})" for pattern, (layer, head, score) in best)
-        return f"AttentionView, {size}; clearest layer.head: {words or 'one token only'}"
+        words = "; ".join(f"{pattern} L{layer} H{head} ({score:.2f})" for pattern, (layer, head, score) in best)
+        return f"AttentionView, {size}; clearest: {words or 'one token only'}"
 
     def picture(self) -> Picture:
         """All heads as small matrices, the clearest head of each pattern, and the chosen head with its tokens."""
@@ -464,7 +475,7 @@ class AttentionView(CourseWidget):
         for i in range(0, L, max(1, round(14 / side))):
             picture.text(left - 6, top + (i + 0.5) * side + 4, str(self.layers[i]), 11, FAINT, "end")
         picture.rect(left, top, H * side, L * side, "#f3f5f7")
-        n = min(len(self.tokens), max(6, int(math.sqrt(18_000 / (L * H)))), 32)
+        n = min(len(self.tokens), max(6, int(math.sqrt(14_500 / (L * H)))), 32)
         small = levels_of(pooled(self.attentions, n))  # (L, H, n, n)
         small = small.transpose(0, 2, 1, 3).reshape(L * n, H * n)
         picture.shapes.append(Cells((left, top), side / n, small, SHADES))
@@ -501,9 +512,3 @@ class AttentionView(CourseWidget):
             y = top + side + 26 + 20 * row
             picture.text(left - 86, y, f"{visible(self.tokens[i])[:14]} ({i}) → {visible(self.tokens[j])[:14]} ({j})", 12)
             picture.text(left + side, y, f"{weight:.2f}", 12, BLUE, "end")
-
-
-def _number(name: str, value, known: Sequence[int]) -> int:
-    if value not in known:
-        raise DataError(f"{name} must be one of {', '.join(map(str, known))}; received {value!r}.")
-    return int(value)

@@ -22,7 +22,7 @@ def small():
     from transformers import GPT2Config, GPT2LMHeadModel
 
     class Words:
-        def __call__(self, text):
+        def __call__(self, text, **_):
             return {"input_ids": [1, 2, 3, 4, 5, 6, 4, 5, 7, 8]}
 
         def decode(self, ids, **_):
@@ -32,7 +32,7 @@ def small():
             return ""
 
     torch.manual_seed(2)
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=10, n_positions=16, n_embd=24, n_layer=L, n_head=H, initializer_range=0.6))
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=10, n_positions=16, n_embd=24, n_layer=L, n_head=H, initializer_range=0.6, bos_token_id=0, eos_token_id=0))
     return lambda **chosen: AttentionView(model, Words(), "", **chosen)
 
 
@@ -348,7 +348,7 @@ def test_search(shown, view, pattern):
     found, buttons = view.search(pattern), shown.page.locator(".results button")
     assert buttons.count() == 5
     for (layer, head, score), text in zip(found, buttons.all_inner_texts()):
-        assert text.split()[0] == f"{layer}.{head}" and right([float(text.split()[1])], [score])
+        assert text.startswith(f"L{layer} H{head} ") and right([float(text.split()[-1])], [score])
     buttons.first.click()
     assert now(shown, "layer", "head") == list(found[0][:2])
 
@@ -420,7 +420,7 @@ def test_gpt2_small_is_drawn_within_a_second_and_switched_within_50_ms(blank_pag
         assert shown.fastest('model.set("layer", i % 12); model.set("head", (5 * i) % 12)') < 50
     shown.push(view="lines")
     assert shown.fastest('model.set("query", i)') < 50
-    print(f"first picture {first:.0f} ms")
+    assert shown.fastest('model.set("scale", i % 2 > 0)') < 100  # all heads anew
 
 
 def test_fits_a_narrow_panel(shown):

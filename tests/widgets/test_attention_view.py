@@ -319,7 +319,7 @@ def test_picture_and_text(pocket):
     text = "".join(ET.fromstring(view.static_svg()).itertext())
     for part in ("6 layers x 8 heads", "previous token", "·king", f"Layer {view.layer}, head {view.head}"):
         assert part in text
-    assert repr(view).startswith(f"AttentionView, 6 layers x 8 heads over {len(view.tokens)} tokens; clearest layer.head: previous")
+    assert repr(view).startswith(f"AttentionView, 6 layers x 8 heads over {len(view.tokens)} tokens; clearest: previous")
     assert view.static_svg() == AttentionView(*pocket, TEXT).static_svg()
     data, metadata = view._repr_mimebundle_()
     assert "text/html" not in data and metadata["image/png"]["alt"] == repr(view)
@@ -397,6 +397,17 @@ def test_blanks_are_visible():
 def test_bad_arrays_are_named(wrong, says):
     with pytest.raises(DataError, match=says):
         AttentionView(**wrong)
+
+
+def test_bad_settings_are_named(pocket):
+    view = AttentionView(attentions=raw(T=3), tokens=names(3))
+    for name, value, says in [("layer", 2, "one of 0, 1; received 2"), ("head", -1, "received -1"), ("query", 3, "received 3"),
+                              ("scale", False, "no scale"), ("mask", False, "not here")]:
+        with pytest.raises(DataError, match=says):
+            setattr(view, name, value)
+    view.query, view.layer, view.view = 2, 1, "matrix"
+    with_scores = AttentionView(*pocket, TEXT)
+    with_scores.mask = with_scores.scale = False
 
 
 @pytest.mark.parametrize(
