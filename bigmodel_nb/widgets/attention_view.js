@@ -359,9 +359,8 @@ function render({ model, el }) {
   }
 
   function drawMatrix(k, w, now) {
-    const labels = wide / T >= 13, longest = Math.min(14, Math.max(...shown.map((it) => it.length)));
-    const left = labels ? 10 + 7 * longest : 4, top = labels ? 10 + 7 * longest : 4;
-    const cell = Math.min(26, (wide - left - 4) / T), side = cell * T;
+    const longest = Math.min(14, Math.max(...shown.map((it) => it.length))), labels = (wide - 14 - 7 * longest) / T >= 9.5;
+    const left = labels ? 10 + 7 * longest : 4, cell = Math.min(26, (wide - left - 4) / T), side = cell * T, top = left;
     const context = size(plane, left + side + 2, top + side + 2);
     plane.place = { left, top, cell };
     context.fillStyle = ink("bn-panel");
@@ -378,7 +377,7 @@ function render({ model, el }) {
     context.globalAlpha = 1;
     context.strokeStyle = ink("k");
     if (cell > 4) for (const [i, j] of targets[get("pattern")] ?? []) context.strokeRect(left + j * cell, top + i * cell, cell - 1, cell - 1);
-    context.font = "11px DejaVu Sans, Verdana, sans-serif";
+    context.font = `${cell < 12 ? 9 : 11}px DejaVu Sans, Verdana, sans-serif`;
     const word = (n) => (shown[n].length > 14 ? `${shown[n].slice(0, 13)}\u2026` : shown[n]);
     for (let n = 0; labels && n < T; n++) {
       context.fillStyle = ink(now?.index === n ? "q" : "bn-ink");
@@ -457,7 +456,9 @@ function render({ model, el }) {
     say(`${name(k)}, ${now.side} ${now.index} ${shown[now.index]}: ${best.map((n) => `${shown[n]} ${weightText(at(n))}`).join(", ")}`);
   }
 
+  // JupyterLab puts the widget into the page after it is made; until then nothing has a colour.
   function draw() {
+    if (!root.isConnected) return;
     const k = current(), w = weightsOf(k);
     title.textContent = `Layer ${get("layer")}, head ${get("head")}`;
     for (const [id, it] of views) it.press(get("view") === id);

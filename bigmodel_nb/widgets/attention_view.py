@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +19,7 @@ from bigmodel_nb.errors import DataError, ModelError
 from bigmodel_nb.figures import BLUE, RED
 
 from .base import CourseWidget, front_end, style
-from .picture import FAINT, GRID, INK, Picture, _tag
+from .picture import FAINT, GRID, INK, Picture
 
 PATTERNS = ("previous token", "same token", "first token", "induction", "itself")
 VIEWS = ("lines", "matrix", "scores")
@@ -285,42 +284,7 @@ def _array(attentions) -> np.ndarray:
     return np.asarray(attentions, dtype=float)
 
 
-# The fallback's own shape
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Small squares in rows, the first at `at`; levels (rows, columns) choose their colours, 0 has none."""
-
-    at: tuple[float, float]
-    size: float
-    levels: np.ndarray
-    colours: tuple[str, ...]
-
-    def svg(self) -> str:
-        paths = (self._path(level, colour) for level, colour in enumerate(self.colours, 1))
-        move = f"translate({self.at[0]:g} {self.at[1] + self.size / 2:g}) scale({self.size:g})"
-        return _tag("g", "".join(paths), transform=move, shape_rendering="crispEdges")
-
-    def _path(self, level: int, colour: str) -> str:
-        """One line for each run of squares of a level."""
-        hit = np.pad(self.levels == level, ((0, 0), (1, 1))).astype(np.int8)
-        rows, starts = np.nonzero(np.diff(hit) == 1)
-        ends = np.nonzero(np.diff(hit) == -1)[1]
-        runs = "".join(f"M{x} {y}h{end - x}" for y, x, end in zip(rows, starts, ends))
-        return _tag("path", d=runs, stroke=colour) if runs else ""
-
-    def draw(self, axes, unit: float) -> None:
-        from matplotlib.colors import to_rgba
-
-        shades = np.array([(1, 1, 1, 0), *map(to_rgba, self.colours)])
-        (left, top), (rows, columns) = self.at, self.levels.shape
-        limits = axes.get_xlim(), axes.get_ylim()
-        axes.imshow(
-            shades[self.levels], interpolation="nearest", aspect="auto", zorder=1,
-            extent=(left, left + columns * self.size, top + rows * self.size, top),
-        )
-        axes.set(xlim=limits[0], ylim=limits[1])
+# The fallback
 
 
 SHADES = tuple(
@@ -478,13 +442,13 @@ class AttentionView(CourseWidget):
         n = min(len(self.tokens), max(6, int(math.sqrt(14_500 / (L * H)))), 32)
         small = levels_of(pooled(self.attentions, n))  # (L, H, n, n)
         small = small.transpose(0, 2, 1, 3).reshape(L * n, H * n)
-        picture.shapes.append(Cells((left, top), side / n, small, SHADES))
+        picture.cells((left, top), side / n, small, SHADES)
         for i in range(L + 1):
             picture.line([(left, top + i * side), (left + H * side, top + i * side)], "#ffffff", 1.5)
         for i in range(H + 1):
             picture.line([(left + i * side, top), (left + i * side, top + L * side)], "#ffffff", 1.5)
         x, y = left + self.head * side, top + self.layers.index(self.layer) * side
-        picture.line([(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)], RED, 2)
+        picture.line([(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y - 1)], RED, 2)
 
     def _clearest(self, picture: Picture, y: float) -> None:
         for row, pattern in enumerate(PATTERNS[:4]):
@@ -500,7 +464,7 @@ class AttentionView(CourseWidget):
         cell = side / n
         picture.text(left - 86, 18, f"Layer {self.layer}, head {self.head}: rows are queries, columns keys", 13)
         picture.rect(left, top, side, side, "#f3f5f7", GRID)
-        picture.shapes.append(Cells((left, top), cell, levels_of(weights), SHADES))
+        picture.cells((left, top), cell, levels_of(weights), SHADES)
         size = min(11.0, max(7.0, cell - 1))
         for i in range(0, n, max(1, math.ceil(9 / cell))):
             token = visible(self.tokens[i * T // n])

@@ -59,10 +59,15 @@ def option(shown, side, i):
     return shown.page.get_by_role("option", name=f"{side} {i}:")
 
 
+def read(text):
+    """A written weight as a number; below 0.000001 counts as 0."""
+    return 0.0 if text.startswith("<") else float(text)
+
+
 def values(shown, side="key"):
     """The weights beside the tokens as numbers, None where there is none."""
     texts = shown.page.locator(f".tokens.{side} .value").all_inner_texts()
-    return [None if not text else 0.0 if text.startswith("<") else float(text) for text in texts]
+    return [read(text) if text else None for text in texts]
 
 
 def press(shown, name):
@@ -223,8 +228,8 @@ def test_scores_before_the_softmax(shown, view):
         j = int(name.split()[-1])
         assert float(score) == pytest.approx(scores[5, j], rel=5e-3, abs=6e-3)
         assert float(scaled) == pytest.approx(scores[5, j] / math.sqrt(8), rel=5e-3, abs=6e-3)
-        assert right([float(weight)], [weights[j]])
-    assert [row[3] for row in rows(shown)] == sorted((row[3] for row in rows(shown)), key=float, reverse=True)
+        assert right([read(weight)], [weights[j]])
+    assert [row[3] for row in rows(shown)] == sorted((row[3] for row in rows(shown)), key=read, reverse=True)
     h = -(weights[:6] * np.log(weights[:6])).sum()
     assert f"entropy {h:.2f} of at most 1.79 nats" in shown.page.inner_text(".steps caption").replace("\n", " ")
 
@@ -263,7 +268,7 @@ def test_every_value_of_every_head(shown, view):
                         n = i + 1 if mask else T
                         texts = shown.page.evaluate(script, [layer, head, i])[:n]
                         true = softmax(scores_of(view, layer, head)[i, :n] / (math.sqrt(8) if scale else 1))
-                        right([0.0 if it.startswith("<") else float(it) for it in texts], true)
+                        right(map(read, texts), true)
 
 
 @pytest.mark.parametrize("kind", ["Matrix", "Scores"])
@@ -275,7 +280,7 @@ def test_matrix_by_mouse(shown, view, kind):
     shown.page.mouse.move(*at(6, 2))
     text = shown.page.inner_text(".readout")
     assert text.startswith("query 6 ·a, key 2 ·had: q·k ")
-    assert right([float(text.split()[-1])], [view.attentions[1, 2, 6, 2]])
+    assert right([read(text.split()[-1])], [view.attentions[1, 2, 6, 2]])
     shown.page.mouse.move(*at(2, 6))
     assert shown.page.inner_text(".readout").endswith("masked, weight 0")
     shown.page.mouse.click(*at(7, 7))
@@ -348,7 +353,7 @@ def test_search(shown, view, pattern):
     found, buttons = view.search(pattern), shown.page.locator(".results button")
     assert buttons.count() == 5
     for (layer, head, score), text in zip(found, buttons.all_inner_texts()):
-        assert text.startswith(f"L{layer} H{head} ") and right([float(text.split()[-1])], [score])
+        assert text.startswith(f"L{layer} H{head} ") and right([read(text.split()[-1])], [score])
     buttons.first.click()
     assert now(shown, "layer", "head") == list(found[0][:2])
 

@@ -14,8 +14,9 @@ import torch
 from bigmodel_nb.errors import DataError, ModelError
 from bigmodel_nb.widgets import AttentionView
 from bigmodel_nb.widgets.attention_view import (
-    ABSENT, PATTERNS, REACH, STEP, Cells, distances, encode, head_scores, pack, pairs, pooled, softmax, visible,
+    ABSENT, PATTERNS, REACH, STEP, distances, encode, head_scores, pack, pairs, pooled, softmax, visible,
 )
+from bigmodel_nb.widgets.picture import Picture
 
 TEXT = "The king had a fox, and the fox had a king.\n"
 MARKUP = "<script>window.hacked = true</script>"
@@ -340,8 +341,9 @@ def test_picture_of_any_size(layers, heads, T):
 
 
 def test_cells_are_runs_of_their_level():
-    cells = Cells((2, 3), 4, np.array([[0, 1, 1], [2, 0, 1]]), ("#aaaaaa", "#000000"))
-    svg = cells.svg()
+    picture = Picture(20, 20, "cells")
+    picture.cells((2, 3), 4, np.array([[0, 1, 1], [2, 0, 1]]), ("#aaaaaa", "#000000"))
+    svg = picture.svg()
     assert 'd="M1 0h2M2 1h1" stroke="#aaaaaa"' in svg and 'd="M0 1h1" stroke="#000000"' in svg
     assert "translate(2 5) scale(4)" in svg
 
