@@ -3,7 +3,7 @@ import { fit, frame, h, listen, toggle } from "./base.js";
 const STEP = 5e-4, REACH = 14, ABSENT = 65535;
 const PATTERNS = ["previous token", "same token", "first token", "induction", "itself"];
 const VIEWS = [["lines", "Lines"], ["matrix", "Matrix"], ["scores", "Scores"]];
-const FAINT = 0.004, LISTED = 8, FOUND = 5;
+const FAINT = 0.004, MOST_LINES = 1500, SHADES = 16, LISTED = 8, FOUND = 5;
 
 // The distance below its row's highest score that each code stands for; see attention_view.py.
 export function distances(divisor) {
@@ -136,6 +136,7 @@ function render({ model, el }) {
   const scale = toggle("Scale 1/\u221ad_k", (on) => put({ scale: on }));
   mask.root.disabled = !known;
   scale.root.disabled = raw;
+  if (!raw) for (const it of [mask, scale]) it.root.title = "Takes it out of the attention, in all heads";
   const why = [
     known ? "" : raw ? "These weights are zero after the query, so the mask is in them."
       : `Mask: the scores of later tokens are not sent for ${L * H} heads over ${T} tokens, to stay below 1 MB; fewer tokens or layers bring them.`,
@@ -324,17 +325,23 @@ function render({ model, el }) {
     const context = size(canvas, width, row * T);
     context.strokeStyle = ink("bn-first");
     const queries = now?.side === "query" ? [now.index] : tokens.keys(), keys = now?.side === "key" ? [now.index] : null;
+    const strong = now ? [] : w.filter((weight) => weight >= FAINT).sort();
+    const least = strong.length > MOST_LINES ? strong[strong.length - MOST_LINES] : FAINT;
+    const paths = Array.from({ length: SHADES }, () => new Path2D());
+    let room = 2 * MOST_LINES; // many may be equal
     for (const i of queries)
       for (let j = keys ? keys[0] : 0, end = keys ? keys[0] + 1 : T; j < end; j++) {
         const weight = w[i * T + j];
-        if (weight < FAINT) continue;
-        context.globalAlpha = Math.max(0.08, weight ** 0.8);
-        context.lineWidth = 1 + 2 * weight;
-        context.beginPath();
-        context.moveTo(0, (i + 0.5) * row);
-        context.bezierCurveTo(width / 3, (i + 0.5) * row, (2 * width) / 3, (j + 0.5) * row, width, (j + 0.5) * row);
-        context.stroke();
+        if (weight < least || room-- <= 0) continue;
+        const path = paths[Math.min(SHADES - 1, Math.floor(weight * SHADES))], from = (i + 0.5) * row, to = (j + 0.5) * row;
+        path.moveTo(0, from);
+        path.bezierCurveTo(width / 3, from, (2 * width) / 3, to, width, to);
       }
+    paths.forEach((path, n) => {
+      context.globalAlpha = ((n + 0.5) / SHADES) ** 0.8;
+      context.lineWidth = n < 3 ? 1 : 1 + (2 * n) / SHADES;
+      context.stroke(path);
+    });
     const stop = { query: Math.max(0, get("query")), key: now?.side === "key" ? now.index : 0 };
     for (const side of ["query", "key"])
       items[side].forEach((item, n) => {

@@ -257,7 +257,7 @@ def _read_arrays(attentions, tokens) -> tuple[np.ndarray, list[str]]:
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise DataError("attentions must be weights from 0 to 1; received negative numbers, NaN or infinity: apply the softmax first.")
     off = np.abs(weights.sum(-1) - 1)
-    if off.max() > 2e-3:
+    if off.max() > 5e-3:  # half precision is that far off
         layer, head, row = map(int, np.unravel_index(off.argmax(), off.shape))
         raise DataError(
             f"each row of attentions must sum to 1, since a query shares out 1 over the keys; row {row} of layer {layer}, "

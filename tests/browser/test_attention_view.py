@@ -428,6 +428,21 @@ def test_gpt2_small_is_drawn_within_a_second_and_switched_within_50_ms(blank_pag
     assert shown.fastest('model.set("scale", i % 2 > 0)') < 100  # all heads anew
 
 
+SWITCH = """
+model.set("head", i % 2);
+await null;
+document.querySelector(".lines canvas").getContext("2d").getImageData(0, 0, 1, 1)
+"""
+
+
+@pytest.mark.parametrize(("T", "heads"), [(64, 2), (256, 2)])
+def test_heads_that_look_everywhere_are_drawn_fast_too(blank_page, T, heads):
+    weights = np.tri(T) / np.arange(1, T + 1)[:, None]
+    shown = blank_page(AttentionView(attentions=np.tile(weights, (1, heads, 1, 1)), tokens=[str(i) for i in range(T)]))
+    assert shown.fastest(SWITCH) < (50 if T == 64 else 150)  # with the pixels, which a browser paints later
+    assert len(set(shown.page.evaluate("[...document.querySelector('.lines canvas').getContext('2d').getImageData(5, 0, 1, 600).data]"))) > 1
+
+
 def test_fits_a_narrow_panel(shown):
     shown.fits(360)
     for view in ("matrix", "scores"):
