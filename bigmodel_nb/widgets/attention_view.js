@@ -450,7 +450,8 @@ function render({ model, el }) {
     plane.setAttribute("aria-label", `${view === "scores" ? "Scores" : "Weights"} of ${name(k)}: the arrow keys move over queries and keys`);
     const pair = view !== "lines" && now?.side === "query" && key >= 0;
     readout.textContent = pair ? pairText(k, now.index, key) : view === "lines" ? "Point at a token, or move to one with the arrow keys: its weights, in numbers."
-      : `Rows are queries, columns keys. Point at a cell, or move with the arrow keys.${view === "scores" ? " Blue is above 0, orange below." : ""}`;
+      : `Rows are queries, columns keys. Point at a cell, or move with the arrow keys.${view === "scores" ? " Blue is above 0, orange below." : ""}`
+        + (targets[get("pattern")]?.length ? ` Framed: where \u201c${get("pattern")}\u201d looks.` : "");
     table(k, w, now);
     if (spoken || !hovered) speak(k, w, now, pair);
   }

@@ -398,12 +398,13 @@ def test_one_token(blank_page):
 @pytest.fixture(scope="module")
 def large():
     """GPT-2 small's shape with 64 tokens."""
-    from tests.widgets.test_attention_view import make
+    from tests.gpt2.conftest import make_tiny
 
     from bigmodel_nb.gpt2.load import load_gpt2
 
     tokenizer = load_gpt2("pocket")[1]
-    return AttentionView(make(12, 12, 768, spread=0.06).eval(), tokenizer, tokenizer.decode(list(range(300, 364))))
+    model = make_tiny(n_layer=12, n_head=12, n_embd=768, initializer_range=0.06)
+    return AttentionView(model, tokenizer, tokenizer.decode(list(range(300, 364))))
 
 
 def test_gpt2_small_is_drawn_within_a_second_and_switched_within_50_ms(blank_page, large):

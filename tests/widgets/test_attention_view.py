@@ -17,6 +17,7 @@ from bigmodel_nb.widgets.attention_view import (
     ABSENT, PATTERNS, REACH, STEP, distances, encode, head_scores, pack, pairs, pooled, softmax, visible,
 )
 from bigmodel_nb.widgets.picture import Picture
+from tests.gpt2.conftest import make_tiny
 
 TEXT = "The king had a fox, and the fox had a king.\n"
 MARKUP = "<script>window.hacked = true</script>"
@@ -28,15 +29,6 @@ def pocket():
     from bigmodel_nb.gpt2.load import load_gpt2
 
     return load_gpt2("pocket")
-
-
-def make(layers=2, heads=4, width=32, spread=0.5, **changes):
-    """A GPT-2 with random numbers and the pocket's vocabulary; `spread` makes its heads sharp."""
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    torch.manual_seed(1)
-    given = dict(vocab_size=4096, n_positions=64, n_embd=width, n_layer=layers, n_head=heads, bos_token_id=0, eos_token_id=0)
-    return GPT2LMHeadModel(GPT2Config(**given | {"initializer_range": spread} | changes))
 
 
 def raw(layers=2, heads=3, T=5, causal=True, seed=0):
@@ -143,7 +135,7 @@ VARIANTS = [{}, {"scale_attn_weights": False}, {"scale_attn_by_inverse_layer_idx
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_weights_are_those_of_transformers(pocket, changes):
-    model = make(**{"spread": 0.3, **changes}).eval()
+    model = make_tiny(initializer_range=0.3, **changes)
     view, ours = AttentionView(model, pocket[1], TEXT), eager(model, pocket[1], TEXT)
     np.testing.assert_allclose(view.attentions, ours, atol=1e-5)
     T = len(view.tokens)
@@ -164,7 +156,7 @@ def test_pocket(pocket):
 def test_any_gpt2_will_do(pocket):
     from transformers import GPT2ForSequenceClassification
 
-    plain = make()
+    plain = make_tiny()
     whole = AttentionView(plain, pocket[1], TEXT)
     classifier = GPT2ForSequenceClassification(plain.config)
     classifier.transformer = plain.transformer
@@ -187,7 +179,7 @@ def same(a, b):
 
 
 def test_model_is_left_as_it_was(pocket):
-    model = make(attn_pdrop=0.5).train()
+    model = make_tiny(dropout=0.5).train()
     model.transformer.h[0].eval()  # a state that one call of train() would not bring back
     model.transformer.wte.weight.requires_grad_(False)
     before, random = state_of(model), torch.get_rng_state()
@@ -197,7 +189,7 @@ def test_model_is_left_as_it_was(pocket):
 
 
 def test_model_is_left_as_it_was_after_an_error(pocket):
-    model = make().train()
+    model = make_tiny().train()
     model.transformer.h[1].mlp.forward = lambda x: 1 / 0
     before = state_of(model)
     with pytest.raises(ZeroDivisionError):
@@ -206,7 +198,7 @@ def test_model_is_left_as_it_was_after_an_error(pocket):
 
 
 def test_lower_precision_and_chosen_layers(pocket):
-    model = make(layers=4).eval()
+    model = make_tiny(n_layer=4, initializer_range=0.3)
     whole = AttentionView(model, pocket[1], TEXT)
     some = AttentionView(model, pocket[1], TEXT, layers=[3, 1])
     assert some.layers == [3, 1] and (some.attentions == whole.attentions[[3, 1]]).all()
@@ -216,7 +208,7 @@ def test_lower_precision_and_chosen_layers(pocket):
 
 
 def test_tokens_are_text_and_never_lost(pocket):
-    view = AttentionView(make(), pocket[1], " naïve 狐 <|endoftext|>\n")
+    view = AttentionView(make_tiny(), pocket[1], " naïve 狐 <|endoftext|>\n")
     assert view.tokens[0].startswith(" n") and "<|endoftext|>" in view.tokens
     parts = [token for token in view.tokens if token.startswith("\\x")]
     assert len(parts) >= 2 and "\ufffd" not in "".join(view.tokens)
@@ -296,7 +288,7 @@ def test_what_transformers_gives_is_taken():
 
 
 def test_gpt2_small_with_64_tokens_is_below_a_megabyte(pocket):
-    model = make(12, 12, 768, spread=0.06)
+    model = make_tiny(n_layer=12, n_head=12, n_embd=768, initializer_range=0.06)
     view = AttentionView(model, pocket[1], pocket[1].decode(list(range(300, 364))))
     assert (len(view.layers), view.heads, len(view.tokens)) == (12, 12, 64)
     data, _ = view._repr_mimebundle_()
@@ -418,7 +410,7 @@ def test_bad_settings_are_named(pocket):
 )
 def test_bad_texts_are_named(pocket, text, says):
     with pytest.raises(DataError, match=says):
-        AttentionView(make(), pocket[1], text)
+        AttentionView(make_tiny(), pocket[1], text)
 
 
 def test_other_models_and_vocabularies_are_named(pocket):
@@ -427,6 +419,6 @@ def test_other_models_and_vocabularies_are_named(pocket):
     with pytest.raises(ModelError, match="received str"):
         AttentionView("gpt2", pocket[1], TEXT)
     with pytest.raises(DataError):
-        AttentionView(make(vocab_size=50), pocket[1], TEXT)
+        AttentionView(make_tiny(vocab_size=50), pocket[1], TEXT)
     with pytest.raises(DataError, match="takes a tokenizer"):
-        AttentionView(make(), TEXT, TEXT)
+        AttentionView(make_tiny(), TEXT, TEXT)
