@@ -152,8 +152,10 @@ def read_model(model, tokenizer, text: str, layers: Sequence[int] | None = None)
         finally:
             for hook in hooks:
                 hook.remove()
-    tokens = [_token_text(tokenizer, token) for token in ids]
-    return np.stack([kept[n] for n in layers]), np.array([_divisor(config, n) for n in layers]), tokens, layers
+    scores, divisors = np.stack([kept[n] for n in layers]), np.array([_divisor(config, n) for n in layers])
+    if not np.isfinite(scores).all():
+        raise ModelError("the model's q·k holds NaN or infinity: its weights are damaged, or its training diverged. Next: load it again.")
+    return scores, divisors, [_token_text(tokenizer, token) for token in ids], layers
 
 
 def _body(model):

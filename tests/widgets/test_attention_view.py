@@ -420,5 +420,9 @@ def test_other_models_and_vocabularies_are_named(pocket):
         AttentionView("gpt2", pocket[1], TEXT)
     with pytest.raises(DataError):
         AttentionView(make_tiny(vocab_size=50), pocket[1], TEXT)
+    diverged = make_tiny()
+    torch.nn.init.constant_(diverged.transformer.h[0].ln_1.weight, math.nan)
+    with pytest.raises(ModelError, match="NaN or infinity"):
+        AttentionView(diverged, pocket[1], TEXT)
     with pytest.raises(DataError, match="takes a tokenizer"):
         AttentionView(make_tiny(), TEXT, TEXT)
