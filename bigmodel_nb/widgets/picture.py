@@ -12,6 +12,10 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 INK, FAINT, GRID, PAPER = "#1f2328", "#6b7280", "#d5d9de", "#ffffff"
 
@@ -136,6 +140,43 @@ class Text:
         )
 
 
+@dataclass(frozen=True)
+class Cells:
+    """Rows of small squares from the corner `at`; levels (rows, columns) choose a colour each, 0 has none."""
+
+    at: Point
+    size: float
+    levels: np.ndarray
+    colours: tuple[str, ...]
+
+    def svg(self) -> str:
+        x, y = self.at
+        paths = "".join(self._path(level, colour) for level, colour in enumerate(self.colours, 1))
+        move = f"translate({x:g} {y + self.size / 2:g}) scale({self.size:g})"
+        return _tag("g", paths, transform=move, shape_rendering="crispEdges")
+
+    def _path(self, level: int, colour: str) -> str:
+        """One stroke for each run of squares of a level."""
+        import numpy as np
+
+        edges = np.diff(np.pad(self.levels == level, ((0, 0), (1, 1))).astype(np.int8))
+        rows, starts = np.nonzero(edges == 1)
+        ends = np.nonzero(edges == -1)[1]
+        runs = "".join(f"M{x} {y}h{end - x}" for y, x, end in zip(rows, starts, ends))
+        return _tag("path", d=runs, stroke=colour) if runs else ""
+
+    def draw(self, axes, unit: float) -> None:
+        import numpy as np
+        from matplotlib.colors import to_rgba
+
+        shades = np.array([(1, 1, 1, 0), *map(to_rgba, self.colours)])
+        (left, top), (rows, columns) = self.at, self.levels.shape
+        extent = (left, left + columns * self.size, top + rows * self.size, top)
+        limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
+        axes.imshow(shades[self.levels], interpolation="nearest", aspect="auto", zorder=1, extent=extent)
+        axes.set(**limits)
+
+
 class Picture:
     """A drawing of `width` x `height` pixels with the origin at the top left.
 
@@ -149,7 +190,7 @@ class Picture:
 
     def __init__(self, width: int, height: int, title: str) -> None:
         self.width, self.height, self.title = width, height, title
-        self.shapes: list[Path | Circle | Text] = []
+        self.shapes: list[Path | Circle | Text | Cells] = []
         self.polygon([(0, 0), (width, 0), (width, height), (0, height)], PAPER)
 
     def line(self, points: Sequence[Point], colour=INK, width=1.5, dashed=False) -> None:
@@ -172,6 +213,10 @@ class Picture:
     def text(self, x: float, y: float, text: str, size=12, colour=INK, anchor="start") -> None:
         """Write one line of text with its baseline at y."""
         self.shapes.append(Text((x, y), text, size, colour, anchor))
+
+    def cells(self, at: Point, size: float, levels: np.ndarray, colours: Sequence[str]) -> None:
+        """Fill rows of squares, `size` wide: level 1 in the first colour, 2 in the second; 0 is left out."""
+        self.shapes.append(Cells(at, size, levels, tuple(colours)))
 
     def svg(self) -> str:
         """The picture as SVG text, the same on every machine."""

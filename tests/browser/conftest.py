@@ -8,6 +8,7 @@ for anything off this machine or logs an error. Without Chromium these tests are
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -109,6 +110,8 @@ FAKE_MODEL = """
 async ({ esm, css, state }) => {
   const listeners = {};
   let pending = {};
+  for (const [name, value] of Object.entries(state))  // bytes arrive as a DataView, as from a kernel
+    if (value?.base64 !== undefined) state[name] = new DataView(Uint8Array.from(atob(value.base64), (c) => c.charCodeAt(0)).buffer);
   window.saved = [];
   window.model = {
     get: (name) => state[name],
@@ -129,6 +132,11 @@ async ({ esm, css, state }) => {
 """
 
 
+def as_base64(data: bytes) -> dict:
+    """Bytes of a state as JSON."""
+    return {"base64": base64.b64encode(data).decode()}
+
+
 class WidgetPage:
     """A widget alone in a page; `state` comes from the Python widget."""
 
@@ -138,7 +146,7 @@ class WidgetPage:
         esm, css = state.pop("_esm"), state.pop("_css")
         page.goto("about:blank")
         page.evaluate("document.documentElement.lang = 'en'")
-        page.evaluate(FAKE_MODEL, {"esm": esm, "css": css, "state": json.loads(json.dumps(state))})
+        page.evaluate(FAKE_MODEL, {"esm": esm, "css": css, "state": json.loads(json.dumps(state, default=as_base64))})
 
     def push(self, **state) -> None:
         """Change the state as the kernel would."""
