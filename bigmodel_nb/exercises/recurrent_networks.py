@@ -41,11 +41,10 @@ def last_valid_state(outputs, lengths):
 
 
 def perturbation_test(model, ids):
-    """Does a model mix the samples of a batch? Does it read padding?
+    """Whether a model mixes the samples of a batch, and whether it reads padding.
 
-    model: function, ids -> logits (B, K); ids (B, T): int array, words are 1, 2, ... (at least two
-    different ones), 0 is padding at the end of a row. Differences below 1e-4 are rounding
-    -> mixes_samples, reads_padding: two bools
+    model: function, ids -> logits (B, K); ids (B, T): int array, words 1, 2, ..., then 0 for padding
+    (differences below 1e-4 are rounding) -> mixes_samples, reads_padding: two bools
     """
     before = model(ids)
     other_words = np.where(ids > 0, ids % ids.max() + 1, 0)
