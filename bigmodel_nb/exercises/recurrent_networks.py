@@ -699,7 +699,8 @@ def _check_mixing(attempt):
 
 
 def _check_padding(attempt):
-    models = [Reader(reads, seed=9, size=size) for reads in ("last column", "mean of all", "words over T") for size in (1.0, 0.1)]
+    reads = ("last column", "mean of all", "words over T")
+    models = [Reader(what, seed=9, size=size) for what in reads for size in (1.0, 0.1)]
     _try_on(attempt, (*models, Penalty()), "In this model padding changes the answer:", np.random.default_rng(3))
 
 
@@ -728,7 +729,8 @@ def _perturbation_probes():
         (Reader(gets="carried on"), tight), (Reader(gets="the row after"), mixed),
         (Reader(gets="two rows before"), tight), (Reader(gets="mean of the batch"), mixed),
         (Reader("last column"), tight), (Reader("mean of all"), full), (Reader("last column", "the row before"), mixed),
-        (Reader(gets="the row before", memory=0.0), [5, 3, 4, 2]), (Penalty(), mixed), (Reader("words over T", seed=3), tight),
+        (Reader(gets="the row before", memory=0.0), [5, 3, 4, 2]), (Penalty(), mixed),
+        (Reader("words over T", seed=3), tight),
     )  # fmt: skip
     return [(model, _ids(rng, 4, 5, lengths)) for model, lengths in cases]
 
