@@ -721,6 +721,12 @@ def _pools_skipped(channels, height, width, layers):
 
 _SIZE_MISCONCEPTIONS = (
     Misconception(
+        "plus_one_forgotten",
+        _size_with(lambda n, kernel, stride, padding: (n + 2 * padding - kernel) // stride),
+        "Your lengths are one too small: (n + 2 padding - kernel) / stride counts the *moves* of the "
+        "window. How many places does it have?",
+    ),
+    Misconception(
         "padding_once",
         _size_with(lambda n, kernel, stride, padding: (n + padding - kernel) // stride + 1),
         "padding stands once in your length. It is added on both sides.",
@@ -729,12 +735,6 @@ _SIZE_MISCONCEPTIONS = (
         "padding_ignored",
         _size_with(lambda n, kernel, stride, padding: (n - kernel) // stride + 1),
         "padding has no effect on your size.",
-    ),
-    Misconception(
-        "plus_one_forgotten",
-        _size_with(lambda n, kernel, stride, padding: (n + 2 * padding - kernel) // stride),
-        "Your lengths are one too small: (n + 2 padding - kernel) / stride counts the *moves* of the "
-        "window. How many places does it have?",
     ),
     Misconception(
         "plus_one_inside",
@@ -752,12 +752,6 @@ _SIZE_MISCONCEPTIONS = (
         _size_with(lambda n, kernel, stride, padding: (n + 2 * padding - kernel) / stride + 1),
         "You carry fractions of a pixel from layer to layer. Round down at every layer, for height and "
         "width.",
-        also=(
-            _size_with(
-                lambda n, kernel, stride, padding: (n + 2 * padding - kernel) / stride + 1,
-                finish=lambda first, now, height, width: now * int(height) * int(width),
-            ),
-        ),
     ),
     Misconception(
         "stride_ignored",
@@ -960,6 +954,11 @@ def _right_with(
 
 _RIGHT_MISCONCEPTIONS = (
     Misconception(
+        "divided_by_one_step",
+        _right_with(slopes=lambda f, x: _slopes(f, x, 1e-5)),
+        "You step h forward and h back, which is 2 h apart, and divide by h.",
+    ),
+    Misconception(
         "absolute_tolerance",
         _right_with(verdict=lambda slopes, gradient: np.abs(slopes - gradient).max() <= 1e-4),
         "Your tolerance is a fixed number. Measure the loss in another unit and a gradient that is twice "
@@ -994,11 +993,6 @@ _RIGHT_MISCONCEPTIONS = (
         "You compare sizes and forget the signs. A gradient that points downhill isn't the gradient.",
     ),
     Misconception(
-        "divided_by_one_step",
-        _right_with(slopes=lambda f, x: _slopes(f, x, 1e-5)),
-        "You step h forward and h back, which is 2 h apart, and divide by h.",
-    ),
-    Misconception(
         "too_large_passes",
         _right_with(verdict=lambda slopes, gradient: (slopes - gradient).max() <= 1e-4 * np.abs(slopes).max()),
         "An entry that is too large passes: the difference is negative then. Take its absolute value.",
@@ -1014,10 +1008,9 @@ _RIGHT_MISCONCEPTIONS = (
         "One right entry is enough for your test. All of them must be right.",
     ),
     Misconception(
-        "accepts_everything",
-        lambda f, x, gradient: [True][0],
-        "Your test never says no. A test is worth what it rejects.",
-        also=(_right_with(verdict=lambda slopes, gradient: True),),
+        "shape_alone",
+        _right_with(verdict=lambda slopes, gradient: True),
+        "Your test says yes to every gradient of the right shape. A test is worth what it rejects.",
     ),
     Misconception(
         "rejects_everything",

@@ -1,6 +1,6 @@
 import { colour, frame, h, listen, s } from "./base.js";
 
-const CELLS = 8, BLOCK = 4, BITMAP = CELLS * BLOCK, RIM = 2.2, INKED = 330, PENS = [1.9, 4], LEAST = 0.25, WIDEST = 0.72;
+const CELLS = 8, BLOCK = 4, BITMAP = CELLS * BLOCK, RIM = 2.2, INKED = 280, PENS = [1.9, 2.8], LEAST = 0.25, WIDEST = 0.72;
 const SIDE = 16;  // places of the keyboard's pen in a row
 
 // Strokes moved to the middle of the bitmap and scaled to its height; see draw_digit.py.

@@ -21,8 +21,8 @@ from .picture import FAINT, GRID, INK, Picture
 CELLS, BLOCK = 8, 4
 BITMAP = CELLS * BLOCK
 RIM = 2.2  # free pixels around the middle of a stroke
-INKED = 330  # pixels that a digit of the data set covers, about; the pen is as thick as that takes
-PENS = (1.9, 4.0)  # smallest and largest radius of the pen on the bitmap
+INKED = 280  # pixels that a digit of the data set covers, about; the pen is as thick as that takes
+PENS = (1.9, 2.8)  # smallest and largest radius of the pen on the bitmap
 LEAST = 0.25  # a drawing of less than this share of the pad isn't blown up any further
 WIDEST = 0.72  # width of a digit by its height, at most
 MOST_PARAMETERS = 100_000  # 0.5 MB of the output
@@ -56,7 +56,7 @@ def image_of(strokes: Strokes) -> list[list[int]]:
     strokes: each a list of points (x, y) between 0 and 1, y downwards.
 
     >>> image_of([])[0], image_of([[(0.5, 0.1), (0.5, 0.9)]])[3]
-    ([0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 8, 8, 0, 0, 0])
+    ([0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 12, 12, 0, 0, 0])
     """
     import numpy as np
 

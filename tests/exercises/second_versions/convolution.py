@@ -1,7 +1,5 @@
 """Each misconception once more, in another style and with other names."""
 
-import math
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -231,10 +229,7 @@ VERSIONS = {
         "plus_one_forgotten": [walk(lambda n, k, s, p: (2 * p + n - k) // s)],
         "plus_one_inside": [walk(lambda n, k, s, p: (1 + 2 * p + n - k) // s)],
         "rounded_up": [walk(lambda n, k, s, p: 1 - (k - n - 2 * p) // s)],
-        "rounded_at_the_end": [
-            walk(lambda n, k, s, p: 1 + (2 * p + n - k) / s),
-            walk(lambda n, k, s, p: 1 + (2 * p + n - k) / s, area=lambda c, h, w: c * math.floor(h) * math.floor(w)),
-        ],
+        "rounded_at_the_end": [walk(lambda n, k, s, p: 1 + (2 * p + n - k) / s)],
         "stride_ignored": [walk(lambda n, k, s, p: right(n, k, 1, p))],
         "kernel_ignored": [walk(lambda n, k, s, p: n // s)],
         "pools_skipped": [walk(right, skip=True)],
@@ -259,8 +254,8 @@ VERSIONS = {
         "too_large_passes": [verdict(every(lambda a, b, slack: b >= a - slack))],
         "too_small_passes": [verdict(every(lambda a, b, slack: b <= a + slack))],
         "one_right_entry_is_enough": [verdict(lambda pairs, slack: any(abs(a - b) <= slack for a, b in pairs))],
-        "accepts_everything": [lambda f, x, claimed: bool(np.isfinite(x).all())],
+        "shape_alone": [lambda f, x, claimed: len(np.array(claimed).shape) == x.ndim and np.size(claimed) == x.size],
         "rejects_everything": [lambda f, x, claimed: bool(f(x) != f(x))],
-        "answers_turned": [verdict(lambda pairs, slack: any(abs(a - b) > slack for a, b in pairs))],
+        "answers_turned": [lambda f, x, claimed: 1 > verdict(every(lambda a, b, slack: abs(a - b) <= slack))(f, x, claimed)],
     },
 }
