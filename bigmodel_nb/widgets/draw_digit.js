@@ -63,9 +63,8 @@ function windows([, height, width], channels, kernel, stride, padding, each) {
   return [channels, rows, cols];
 }
 
-function conv2d(x, { weight, stride, padding }, w, b) {
-  const [out, channels, kernel] = weight.shape, [, height, width] = x.shape, data = [];
-  if (weight.shape[3] !== kernel) throw new Error("only square kernels");
+function conv2d(x, { weight, kernel, stride, padding }, w, b) {
+  const [out, channels] = weight.shape, [, height, width] = x.shape, data = [];
   const shape = windows(x.shape, out, kernel, stride, padding, (place, o, top, left) => {
     let sum = b ? b[o] : 0;
     for (let c = 0; c < channels; c++)

@@ -81,13 +81,13 @@ def exported(net) -> tuple[list[dict], list]:
     layers, arrays, at = [], [], 0
     for module in _leaves(net):
         name = type(module).__name__
-        if name in ("Dropout", "Dropout2d", "Identity"):
+        if name in _NOTHING_IN_USE:
             continue
         layer = {"kind": name}
-        if name in ("Conv2d", "MaxPool2d", "AvgPool2d"):
-            layer |= {key: _one(module, key) for key in ("stride", "padding")}
-        if name in ("MaxPool2d", "AvgPool2d"):
-            layer["kernel"] = _one(module, "kernel_size")
+        if name in _WINDOWED:
+            layer |= {key.removesuffix("_size"): _one(module, key) for key in ("kernel_size", "stride", "padding")}
+        if name == "Linear" and not any(it["kind"] == "Flatten" for it in layers):
+            raise DataError("DrawDigit needs an nn.Flatten before the first nn.Linear.")
         for key in ("weight", "bias") if name in ("Conv2d", "Linear") else ():
             array = getattr(module, key)
             if array is not None:
@@ -99,7 +99,10 @@ def exported(net) -> tuple[list[dict], list]:
     return layers, arrays
 
 
-_KNOWN = ("Conv2d", "Linear", "ReLU", "MaxPool2d", "AvgPool2d", "Flatten", "Dropout", "Dropout2d", "Identity")
+_WINDOWED = ("Conv2d", "MaxPool2d", "AvgPool2d")
+_NOTHING_IN_USE = ("Dropout", "Dropout2d", "Identity")
+_KNOWN = (*_WINDOWED, "ReLU", "Flatten", "Linear", *_NOTHING_IN_USE)
+_USUAL = {"groups": (1,), "padding_mode": ("zeros",), "dilation": (1, (1, 1)), "ceil_mode": (False,), "count_include_pad": (True,)}
 
 
 def _leaves(net):
@@ -120,8 +123,7 @@ def _one(module, key: str) -> int:
     """A setting that is the same along height and width."""
     value = getattr(module, key)
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    usual = {"groups": 1, "padding_mode": "zeros", "dilation": (1, 1), "ceil_mode": False}
-    odd = [k for k, v in usual.items() if getattr(module, k, v) not in (v, 1 if k == "dilation" else v)]
+    odd = any(getattr(module, name, usual[0]) not in usual for name, usual in _USUAL.items())
     if len(set(pair)) != 1 or not isinstance(pair[0], int) or odd:
         raise DataError(
             f"DrawDigit can't compute {module}: it knows whole numbers that are the same along height and width, "
