@@ -117,7 +117,7 @@ function render({ model, el }) {
   );
 
   const text = (x, y, words, strong) =>
-    s("text", { x, y, "text-anchor": "middle", "dominant-baseline": "central", class: strong > 0.55 ? "on" : "ink", "font-size": 0.34 }, words);
+    s("text", { x, y, "text-anchor": "middle", "dominant-baseline": "central", class: strong > 0.72 ? "on" : "ink" }, words);
 
   function cells(at, values, signed, wide, window) {
     const rows = values.length, cols = values[0].length, top = Math.max(...values.flat().map(Math.abs)) || 1;

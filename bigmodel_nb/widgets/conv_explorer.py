@@ -126,13 +126,13 @@ def _draw(picture: Picture, at: tuple[float, float], side: float, name: str, gri
             strong, colour = abs(value) / top, (BLUE if value > 0 else RED) if signed else INK
             picture.rect(x + c * side, y + r * side, side, side, _mixed(colour, 0.85 * strong), GRID)
             if side >= 22:
-                ink = "#ffffff" if strong > 0.55 else INK
+                ink = "#ffffff" if strong > 0.72 else INK
                 picture.text(x + (c + 0.5) * side, y + (r + 0.5) * side + 4, _short(value), min(11, side / 2.6), ink, "middle")
 
 
 def _mark(picture: Picture, at: tuple[float, float], side: float, row: int, col: int, kernel: Grid) -> None:
     (x, y), (h, w) = at, (len(kernel), len(kernel[0]))
-    corners = [(col, row), (col + w, row), (col + w, row + h), (col, row + h), (col, row)]
+    corners = [(col, row), (col + w, row), (col + w, row + h), (col, row + h), (col, row), (col + w, row)]  # twice along the top, so that no corner is open
     picture.line([(x + c * side, y + r * side) for c, r in corners], "#E69F00", 3)
 
 

@@ -120,12 +120,16 @@ export function answer(layers, numbers, image, largest) {
 }
 
 const clamp = (x) => Math.min(1, Math.max(0, x));
-const percent = (p) => `${Math.round(100 * p)} %`;
+const percent = (p) => (p > 0.995 ? "> 99 %" : p < 0.005 ? "< 1 %" : `${Math.round(100 * p)} %`);
 
 function render({ model, el }) {
   const get = (name) => model.get(name);
   const { root, say } = frame(el, "draw", "Draw a digit");
-  let numbers = decode(get("weights")), pointer = null, down = false, cursor = [7, 4];
+  let packed = "", numbers, pointer = null, down = false, cursor = [7, 4];
+  const arrays = () => {
+    if (packed !== get("weights")) numbers = decode((packed = get("weights")));
+    return numbers;
+  };
   const keep = () => model.save_changes();
   const set = (strokes) => model.set("strokes", strokes);
   const begin = (point) => set([...get("strokes"), [point]]);
@@ -231,12 +235,12 @@ function render({ model, el }) {
   }
   function draw() {
     const strokes = get("strokes"), image = imageOf(strokes);
-    probabilities = strokes.length ? answer(get("layers"), numbers, image, get("largest")) : null;
+    probabilities = strokes.length ? answer(get("layers"), arrays(), image, get("largest")) : null;
     ink.replaceChildren(...strokes.map((stroke) =>
       s("polyline", { points: (stroke.length > 1 ? stroke : [stroke[0], stroke[0]]).map((p) => p.join(",")).join(" ") })));
     seen.replaceChildren(...image.flatMap((row, r) => row.flatMap((value, c) => [
       s("rect", { x: c, y: r, width: 1, height: 1, fill: colour("ink"), "fill-opacity": value / 16 }),
-      s("text", { x: c + 0.5, y: r + 0.5, class: value > 8 ? "on" : "" }, String(value)),
+      s("text", { x: c + 0.5, y: r + 0.5, class: value > 9 ? "on" : value ? "ink" : "" }, String(value)),
     ])));
     const best = probabilities ? Math.max(...probabilities) : 0;
     bars.forEach((bar, digit) => {
@@ -250,9 +254,7 @@ function render({ model, el }) {
     if (pointer === null && !down) say(words());
     drawPen();
   }
-  const stopWeights = listen(model, ["weights"], () => (numbers = decode(get("weights"))));
-  const stop = listen(model, ["strokes", "layers", "weights", "largest"], draw);
-  return () => (stop(), stopWeights());
+  return listen(model, ["strokes", "layers", "weights", "largest"], draw);
 }
 
 export default { render };

@@ -91,8 +91,8 @@ def test_drawing_with_the_mouse(blank_page, net, digit):
     assert len(strokes(shown)) == len(DRAWN[digit]) == len(shown.saved())
     assert shown.saved()[-1]["strokes"] == strokes(shown)
     expected = DrawDigit(net, strokes(shown)).probabilities
-    written = [int(bar.split()[-2]) for bar in shown.page.locator(".bar .value").all_inner_texts() for bar in [f"x {bar}"]]
-    assert np.abs(np.array(written) - 100 * expected).max() <= 0.6
+    written = [int(text.split()[-2]) for text in shown.page.locator(".bar .value").all_inner_texts()]  # "72 %", "> 99 %"
+    assert np.abs(np.array(written) - 100 * expected).max() <= 1
     shown.page.mouse.move(*at(shown, 0.9, 0.9))  # the button is up: nothing is drawn
     assert len(strokes(shown)) == len(DRAWN[digit])
 
@@ -169,9 +169,9 @@ def test_buttons(blank_page, net):
 def test_names_and_theme(blank_page, net, dark):
     shown = blank_page(DrawDigit(net, DRAWN[3]), dark=dark)
     tree = shown.accessible()
-    for part in ['region "Draw a digit"', "drawing pad: arrow keys move", 'button "Clear"', "the drawing as 8 by 8 numbers", '"3: 100 %"']:
+    for part in ['region "Draw a digit"', "drawing pad: arrow keys move", 'button "Clear"', "the drawing as 8 by 8 numbers", "3: > 99 %"]:
         assert part in tree, part
-    assert shown.page.locator("[aria-live]").inner_text() == "It reads 3, with 100 %."
+    assert shown.page.locator("[aria-live]").inner_text() == "It reads 3, with > 99 %."
     background = shown.page.evaluate("getComputedStyle(document.querySelector('.bn')).backgroundColor")
     assert background == ("rgb(17, 17, 17)" if dark else "rgb(255, 255, 255)")
 

@@ -41,7 +41,7 @@ def test_output_follows_the_state():
     widget = ConvExplorer([[1, 2, 0], [0, 1, 3]], [[1, -1], [0, 2]])
     assert widget.output == [[1, 8]]
     widget.flip = True
-    assert widget.output == [[1, 4 - 1 + 3]]
+    assert widget.output == [[3, 6]]
     widget.padding, widget.flip = 1, False
     assert np.shape(widget.output) == (3, 4)
 
