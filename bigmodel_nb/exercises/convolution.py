@@ -12,9 +12,8 @@ from .engine.model import Check, Exercise, Misconception
 def conv2d(x, w, b, stride=1, padding=0):
     """Cross-correlation of an image with c_out kernels, as torch's conv2d of one image.
 
-    x (c_in, H, W), w (c_out, c_in, kh, kw), b (c_out,): float64 arrays
-    stride: step of the window; padding: rows and columns of zeros added on each of the four sides
-    -> float64 array (c_out, H_out, W_out)
+    x (c_in, H, W), w (c_out, c_in, kh, kw), b (c_out,): float64 arrays; stride: step of the window
+    padding: rows and columns of zeros added on each of the four sides -> array (c_out, H_out, W_out)
     """
     x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
     c_out, c_in, kh, kw = w.shape
@@ -32,8 +31,7 @@ def conv2d(x, w, b, stride=1, padding=0):
 def conv2d_backward_kernel(x, grad):
     """Gradient of the loss for the kernels of a convolution with stride 1 and no padding.
 
-    x (c_in, H, W): the image; grad (c_out, H_out, W_out): dloss/dout, float64 arrays
-    -> float64 array (c_out, c_in, kh, kw), where H_out = H - kh + 1 and W_out = W - kw + 1
+    x (c_in, H, W): the image; grad (c_out, H_out, W_out): dloss/dout -> array (c_out, c_in, kh, kw)
     """
     c_out, rows, cols = grad.shape
     c_in, height, width = x.shape
@@ -49,8 +47,7 @@ def conv2d_backward_kernel(x, grad):
 def conv2d_backward_input(w, grad):
     """Gradient of the loss for the image of a convolution with stride 1 and no padding.
 
-    w (c_out, c_in, kh, kw): the kernels; grad (c_out, H_out, W_out): dloss/dout, float64 arrays
-    -> float64 array (c_in, H, W), where H_out = H - kh + 1 and W_out = W - kw + 1
+    w (c_out, c_in, kh, kw): the kernels; grad (c_out, H_out, W_out): dloss/dout -> array (c_in, H, W)
     """
     c_out, c_in, kh, kw = w.shape
     c_out, rows, cols = grad.shape
@@ -65,9 +62,8 @@ def conv2d_backward_input(w, grad):
 def flatten_size(channels, height, width, layers):
     """How many numbers are left when an image has gone through some layers.
 
-    channels, height, width: of the image
-    layers: list of ("conv", out_channels, kernel, stride, padding) and ("pool", kernel, stride);
-    kernels are square, padding is on each side -> int
+    channels, height, width: of the image; layers: a list of ("pool", kernel, stride) and
+    ("conv", out_channels, kernel, stride, padding); all kernels are square -> int
     """
     for kind, *numbers in layers:
         if kind == "conv":
@@ -83,8 +79,7 @@ def flatten_size(channels, height, width, layers):
 def gradient_is_right(f, x, gradient):
     """Is this the gradient of f at x? A test by central differences.
 
-    f: function of a float64 array with the shape of x -> float; x: float64 array
-    gradient: an array or a number
+    f: function of a float64 array like x -> float; gradient: an array or a number
     -> True if it has the shape of x and no entry is off by more than 1e-4 of the largest slope
     """
     if np.shape(gradient) != x.shape:
@@ -350,6 +345,41 @@ def _torch_gradient(x, w, grad, of):
     return found[0] if of == "x" else found
 
 
+def _given(of, x, w, grad):
+    """The arguments of the function whose result is the gradient for x or w."""
+    return (x if of == "w" else w), grad
+
+
+def _check_differences(of):
+    def check(attempt):
+        rng = np.random.default_rng(2)
+        for sizes in SIZES * 2:
+            case = _backward_case(rng, *sizes)
+            attempt.expect(_given(of, *case), _conv_differences(*case, of), "Expected: finite differences.")
+
+    return check
+
+
+def _check_autograd(of):
+    def check(attempt):
+        case = _backward_case(np.random.default_rng(3), 4, 3, 3, 3, 9, 8)
+        attempt.expect(_given(of, *case), _torch_gradient(*case, of), "Expected: torch.autograd.")
+
+    return check
+
+
+def _backward_sample(of):
+    return lambda rng: _given(of, *_backward_case(rng, *SIZES[rng.integers(len(SIZES))]))
+
+
+def _backward_probes(of):
+    def probes():
+        rng = np.random.default_rng(4)
+        return [_given(of, *_backward_case(rng, *sizes)) for sizes in ((2, 2, 3, 3, 7, 7), (3, 2, 2, 3, 6, 8))]
+
+    return probes
+
+
 def _check_kernel_by_hand(attempt):
     x = np.array([[[1.0, 2, 3], [4, 5, 6], [7, 8, 9]]])
     grad = np.array([[[1.0, 0], [0, 10]]])
@@ -363,29 +393,6 @@ def _check_kernel_one_output(attempt):
     why = "With one output position the kernel is as large as the image, and its gradient is the image."
     attempt.expect((x, np.ones((1, 1, 1))), x[None], why)
     attempt.expect((x, np.zeros((3, 2, 2))), np.zeros((3, 2, 2, 3)), "No gradient arrives.")
-
-
-def _check_kernel_random(attempt):
-    rng = np.random.default_rng(2)
-    for sizes in SIZES * 2:
-        x, w, grad = _backward_case(rng, *sizes)
-        attempt.expect((x, grad), _conv_differences(x, w, grad, "w"), "Expected: finite differences.")
-
-
-def _check_kernel_torch(attempt):
-    x, w, grad = _backward_case(np.random.default_rng(3), 4, 3, 3, 3, 9, 8)
-    attempt.expect((x, grad), _torch_gradient(x, w, grad, "w"), "Expected: torch.autograd.")
-
-
-def _kernel_sample(rng):
-    x, _, grad = _backward_case(rng, *SIZES[rng.integers(len(SIZES))])
-    return x, grad
-
-
-def _kernel_probes():
-    rng = np.random.default_rng(4)
-    cases = [_backward_case(rng, *sizes) for sizes in ((2, 2, 3, 3, 6, 6), (3, 2, 2, 3, 5, 7))]
-    return [(x, grad) for x, _, grad in cases]
 
 
 def _kernel_with(
@@ -493,29 +500,6 @@ def _check_input_one_output(attempt):
     why = "With one output position the gradient of the image is the kernel."
     attempt.expect((w, np.ones((1, 1, 1))), w[0], why)
     attempt.expect((w, np.zeros((1, 2, 3))), np.zeros((2, 4, 6)), "No gradient arrives.")
-
-
-def _check_input_random(attempt):
-    rng = np.random.default_rng(2)
-    for sizes in SIZES * 2:
-        x, w, grad = _backward_case(rng, *sizes)
-        attempt.expect((w, grad), _conv_differences(x, w, grad, "x"), "Expected: finite differences.")
-
-
-def _check_input_torch(attempt):
-    x, w, grad = _backward_case(np.random.default_rng(3), 4, 3, 3, 3, 9, 8)
-    attempt.expect((w, grad), _torch_gradient(x, w, grad, "x"), "Expected: torch.autograd.")
-
-
-def _input_sample(rng):
-    _, w, grad = _backward_case(rng, *SIZES[rng.integers(len(SIZES))])
-    return w, grad
-
-
-def _input_probes():
-    rng = np.random.default_rng(6)
-    cases = [_backward_case(rng, *sizes) for sizes in ((2, 2, 3, 3, 7, 7), (3, 2, 2, 3, 6, 8))]
-    return [(w, grad) for _, w, grad in cases]
 
 
 def _input_with(
@@ -1070,12 +1054,12 @@ EXERCISES = (
         checks=(
             Check("one image by hand", _check_kernel_by_hand),
             Check("one output", _check_kernel_one_output),
-            Check("finite differences", _check_kernel_random),
-            Check("torch", _check_kernel_torch),
+            Check("finite differences", _check_differences("w")),
+            Check("torch", _check_autograd("w")),
         ),
         misconceptions=_KERNEL_MISCONCEPTIONS,
-        probes=_kernel_probes,
-        sample=_kernel_sample,
+        probes=_backward_probes("w"),
+        sample=_backward_sample("w"),
     ),
     Exercise(
         id="convolution.conv2d_backward_input",
@@ -1092,12 +1076,12 @@ EXERCISES = (
         checks=(
             Check("two outputs by hand", _check_input_by_hand),
             Check("one output", _check_input_one_output),
-            Check("finite differences", _check_input_random),
-            Check("torch", _check_input_torch),
+            Check("finite differences", _check_differences("x")),
+            Check("torch", _check_autograd("x")),
         ),
         misconceptions=_INPUT_MISCONCEPTIONS,
-        probes=_input_probes,
-        sample=_input_sample,
+        probes=_backward_probes("x"),
+        sample=_backward_sample("x"),
     ),
     Exercise(
         id="convolution.flatten_size",

@@ -192,8 +192,9 @@ class DrawDigit(CourseWidget):
         return logits[0].softmax(dim=0).cpu().numpy()
 
     def describe(self) -> str:
-        seen = f"a drawing of {len(self._first)} strokes" if self._first else "an empty pad"
-        reads = f"; it reads {self._reading()}" if self._first else ""
+        n = len(self._first)
+        seen = f"a drawing of {n} stroke{'s' * (n != 1)}" if n else "an empty pad"
+        reads = f"; it reads {self._reading()}" if n else ""
         return f"DrawDigit: {seen} and a network of {self._size:,} parameters{reads}"
 
     def _reading(self) -> str:
