@@ -227,7 +227,7 @@ function render({ model, el }) {
   const words = () => {
     if (!probabilities) return "The pad is empty.";
     const best = probabilities.indexOf(Math.max(...probabilities));
-    return `It reads ${best}, with ${percent(probabilities[best])}.`;
+    return `It reads ${best}, with ${percent(probabilities[best]).replace(">", "over")}.`;
   };
   function drawPen() {
     nib.setAttribute("x", cursor[0] / SIDE);
