@@ -126,15 +126,11 @@ def test_fits_a_narrow_panel(blank_page, widget):
     shown.fits(360)
 
 
-def test_clean_up_leaves_no_listener(blank_page, widget):
-    shown = blank_page(widget)
-    shown.closes()
-
-
-def test_redraw_is_quick(blank_page, widget):
+def test_redraws_quickly_and_cleans_up(blank_page, widget):
     shown = blank_page(widget)
     shown.page.get_by_role("button", name="Unfold all").click()
     assert shown.fastest('model.set("T", i + 1)') < 50  # milliseconds
+    shown.closes()
 
 
 def test_in_jupyterlab(lab):
