@@ -113,17 +113,20 @@ def forward_flops(vocab_size, d_model, n_layer, B, T):
     return 2 * B * T * (maps + scores)
 
 
-def reads_no_future(logits_of, ids):
-    """True if no logit depends on a later token.
+def cache_agrees(model, ids):
+    """True if a text read in pieces gives the logits of the text read at once.
 
-    logits_of: a function from ids (B, T) to logits (B, T, V); ids: int64 (B, T) -> bool
+    model: a function from ids (B, S) and past, None for the first piece, to logits (B, S, V) and the
+    past for the next piece; ids: int64 (B, T) -> bool
     """
-    before = logits_of(ids)
-    for t in range(1, ids.shape[1]):
-        changed = ids.clone()
-        changed[:, t:] = (changed[:, t:] + 1) % before.shape[-1]
-        if (logits_of(changed)[:, :t] - before[:, :t]).abs().max() > 1e-4:
-            return False
+    at_once, _ = model(ids, None)
+    for size in range(1, ids.shape[1]):
+        past, place = None, 0
+        for piece in ids.split(size, dim=1):
+            logits, past = model(piece, past)
+            if (logits - at_once[:, place : place + piece.shape[1]]).abs().max() > 1e-4:
+                return False
+            place += piece.shape[1]
     return True
 
 
@@ -1175,200 +1178,201 @@ _FLOPS_MISCONCEPTIONS = (
 )
 
 
-# reads_no_future
+# cache_agrees
 
 VOCABULARY = 11
+AGREEING = ("right", "noisy", "own")
+WRONG = (
+    "positions_from_0", "loses_a_token", "last_piece_only", "no_mask_in_a_piece", "one_token_at_first",
+    "one_place", "late", "last_row", "slightly",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class TinyModel:
-    """A function from ids (B, T) to logits (B, T, 11); `kind` says which tokens it looks at."""
+class TinyReader:
+    """ids (B, S), past -> logits (B, S, 11), past; `kind` says what it does with the past."""
 
     kind: str
     seed: int = 0
 
-    def __call__(self, ids):
+    def __call__(self, ids, past=None):
         import torch
 
         rng = np.random.default_rng(self.seed)
-        table, other = _tensor(rng, VOCABULARY, VOCABULARY), _tensor(rng, VOCABULARY, VOCABULARY)
-        own, T = table[ids], ids.shape[1]
+        sizes = (VOCABULARY, VOCABULARY, 40)
+        table, other, place = ((4 * _tensor(rng, n, VOCABULARY)).round() / 4 for n in sizes)  # sums are exact
+        seen, P = (ids[:, :0], 0) if past is None else past
+        kept = ids if self.kind == "last_piece_only" else torch.cat([seen, ids], dim=1)
+        past = kept, P + ids.shape[1]
         if self.kind == "own":
-            return own
-        logits = own + other[ids].cumsum(1)
-        leak = torch.zeros_like(logits)
+            return table[ids], past
+        if self.kind == "loses_a_token":
+            seen = seen[:, 1:]
+        start = 0 if self.kind == "positions_from_0" else P
+        among = other[ids].cumsum(1)
+        if self.kind == "no_mask_in_a_piece" and P:
+            among = among[:, -1:]
+        logits = table[ids] + place[start : start + ids.shape[1]] + other[seen].sum(1, keepdim=True) + among
         if self.kind == "noisy":
-            return logits * (1 + 1e-6 * torch.rand(logits.shape))
-        if self.kind in ("both_ways", "slightly"):
-            leak += other[ids].sum(1, keepdim=True)
-        if self.kind == "next":
-            leak[:, :-1] = other[ids[:, 1:]]
-        if self.kind == "start" and T > 1:
-            leak[:, 0] = other[ids[:, 1]]
-        if self.kind == "middle" and T > 2:
-            leak[:, T // 2] = other[ids[:, T // 2 + 1]]
-        if self.kind == "end" and T > 1:
-            leak[:, -2] = other[ids[:, -1]]
-        if self.kind == "last_row":
-            leak[-1] = other[ids[-1]].sum(0)
-        return logits + leak * (0.003 if self.kind == "slightly" else 1.0)
+            return logits * (1 + 1e-6 * torch.rand(logits.shape)), past
+        return logits + self._error(P, *ids.shape), past
+
+    def _error(self, P, B, S):
+        import torch
+
+        error = torch.zeros(B, S, 1)
+        if self.kind == "slightly" and P:
+            error += 0.003
+        if self.kind == "one_token_at_first" and P == 0 and S == 1:
+            error += 1
+        if self.kind == "one_place" and 0 < P <= 4 < P + S:
+            error[:, 4 - P] = 1
+        if self.kind == "late" and P >= 4:
+            error += 1
+        if self.kind == "last_row" and P:
+            error[-1] = 1
+        return error * torch.arange(1, VOCABULARY + 1)
 
     def __repr__(self):
         return f"<a model: {self.kind}>"
 
 
-CAUSAL = ("causal", "noisy", "own")
-LEAKING = ("both_ways", "slightly", "next", "start", "middle", "end", "last_row")
-
-
-def _future_case(rng, kind, B=2, T=6):
+def _agrees_case(rng, kind, B=2, T=7):
     import torch
 
-    return TinyModel(kind, int(rng.integers(1000))), torch.tensor(rng.integers(0, VOCABULARY, (B, T)))
+    return TinyReader(kind, int(rng.integers(1000))), torch.tensor(rng.integers(0, VOCABULARY, (B, T)))
 
 
-def _future_sample(rng):
-    kind = str(rng.choice(CAUSAL + LEAKING))
-    return _future_case(rng, kind, int(rng.integers(1, 4)), int(rng.integers(3, 8)))
+def _agrees_sample(rng):
+    return _agrees_case(rng, str(rng.choice(AGREEING + WRONG)), int(rng.integers(1, 4)), int(rng.integers(6, 9)))
 
 
-def _check_future(kinds, right, why):
+def _check_agrees(kinds, right, why):
     def check(attempt):
         rng = np.random.default_rng(25)
         for kind in kinds:
-            for B, T in ((2, 6), (1, 4), (3, 5)):
-                attempt.expect(_future_case(rng, kind, B, T), right, why)
+            for B, T in ((2, 7), (1, 6), (3, 8)):
+                attempt.expect(_agrees_case(rng, kind, B, T), right, why)
 
     return check
 
 
-_check_future_causal = _check_future(
-    ("causal", "own"), True, "This model looks at earlier tokens only."
+_check_agrees_right = _check_agrees(("right", "own"), True, "This model's cache is right.")
+_check_agrees_noisy = _check_agrees(
+    ("noisy",), True, "This cache is right; two calls on the same ids differ in the sixth digit, as rounding may."
 )
-_check_future_noisy = _check_future(
-    ("noisy",), True, "This model is causal; two calls on the same ids differ in the sixth digit, as rounding may."
+_check_agrees_plain = _check_agrees(
+    ("positions_from_0", "loses_a_token"), False, "In this model every piece but the first is wrong."
 )
-_check_future_open = _check_future(
-    ("both_ways", "next"), False, "In this model every token but the last sees later ones."
+_check_agrees_hidden = _check_agrees(
+    ("last_piece_only", "no_mask_in_a_piece", "one_token_at_first", "one_place", "late"),
+    False,
+    "This model is wrong for some ways to cut the text, or in one place.",
 )
-_check_future_hidden = _check_future(
-    ("start", "middle", "end", "last_row", "slightly"), False, "This model leaks in one place only, or by a little."
+_check_agrees_small = _check_agrees(
+    ("last_row", "slightly"), False, "This model is wrong in one row of the batch, or by a little."
 )
 
 
-def _check_future_zeros(attempt):
-    import torch
-
-    why = "Every id is 0 here, and the model sees all of them."
-    attempt.expect((TinyModel("both_ways", 3), torch.zeros(2, 5, dtype=torch.long)), False, why)
-    last = torch.full((2, 5), VOCABULARY - 1)
-    why = "Every id is the last of the vocabulary here, and the model sees all of them."
-    attempt.expect((TinyModel("both_ways", 4), last), False, why)
-
-
-def _future_probes():
-    import torch
-
+def _agrees_probes():
     rng = np.random.default_rng(26)
-    probes = [_future_case(rng, kind) for kind in CAUSAL + LEAKING]
-    return [*probes, (TinyModel("both_ways", 5), torch.zeros(2, 6, dtype=torch.long))]
+    return [_agrees_case(rng, kind) for kind in AGREEING + WRONG]
 
 
-def _changed(ids, t):
-    changed = ids.clone()
-    changed[:, t:] = (changed[:, t:] + 1) % VOCABULARY
-    return changed
+def _sizes_all(T):
+    """Lengths of the pieces, for every way to cut a text that the reference tries."""
+    return [[min(n, T - place) for place in range(0, T, n)] for n in range(1, T)]
 
 
-def _future_test(cuts=lambda T: range(1, T), limit=1e-4, compared=lambda z, t: z[:, :t], change=_changed):
-    """The right test with other cuts, tolerance, compared places or changed tokens."""
+def _agrees_test(cuts=_sizes_all, limit=1e-4, seen=lambda z: z, carry=lambda first, old, new: new):
+    """The right test with other cuts, tolerance, compared logits or past."""
+    import torch
 
-    def wrong(logits_of, ids):
-        before = logits_of(ids)
-        return all(
-            bool((compared(logits_of(change(ids, t)), t) - compared(before, t)).abs().max() <= limit)
-            for t in cuts(ids.shape[1])
-        )
+    def wrong(model, ids):
+        at_once = model(ids, None)[0]
+        for lengths in cuts(ids.shape[1]):
+            past, parts = None, []
+            for piece in ids.split(lengths, dim=1):
+                logits, new = model(piece, past)
+                past = carry(not parts, past, new)
+                parts.append(logits)
+            if (seen(torch.cat(parts, dim=1)) - seen(at_once)).abs().max() > limit:
+                return False
+        return True
 
     return wrong
 
 
-def _zeros_written(ids, t):
-    changed = ids.clone()
-    changed[:, t:] = 0
-    return changed
-
-
-def _past_changed(ids, t):
-    changed = ids.clone()
-    changed[:, :t] = (changed[:, :t] + 1) % VOCABULARY
-    return changed
-
-
-def _same_argmax(logits_of, ids):
-    before = logits_of(ids).argmax(-1)
+def _first_piece_only(model, ids):
+    at_once = model(ids, None)[0]
     return all(
-        bool((logits_of(_changed(ids, t)).argmax(-1)[:, :t] == before[:, :t]).all()) for t in range(1, ids.shape[1])
+        bool((model(ids[:, :n], None)[0] - at_once[:, :n]).abs().max() < 1e-4) for n in range(1, ids.shape[1])
     )
 
 
-_FUTURE_MISCONCEPTIONS = (
+def _lazily(**how):
+    """`_agrees_test(**how)`, made when it is called: this module is read without torch."""
+    return lambda model, ids: _agrees_test(**how)(model, ids)
+
+
+_AGREES_MISCONCEPTIONS = (
     Misconception(
-        "changed_places_compared",
-        _future_test(compared=lambda z, t: z),
-        "You compare all logits. Those of a changed token may change: which places may not?",
-        also=(_future_test(compared=lambda z, t: z[:, : t + 1]),),
+        "past_not_handed_on",
+        _lazily(carry=lambda first, old, new: None),
+        "You call a right cache wrong. Does each piece get the past that the piece before it gave "
+        "back?",
+        also=(_lazily(carry=lambda first, old, new: new if first else old),),
     ),
     Misconception(
-        "only_the_last_token_changed",
-        _future_test(cuts=lambda T: [T - 1]),
-        "You change the last token only. A model whose first token sees the second passes your "
-        "test: which other tokens must be changed?",
+        "token_by_token_only",
+        _lazily(cuts=lambda T: [[1] * T]),
+        "You read token by token. A model that goes wrong when several tokens follow a past passes "
+        "your test.",
     ),
     Misconception(
-        "one_cut_only",
-        _future_test(cuts=lambda T: [T // 2]),
-        "You cut the text at one place. A leak that doesn't cross it passes your test.",
+        "prompt_then_tokens_only",
+        _lazily(cuts=lambda T: [[T // 2] + [1] * (T - T // 2)]),
+        "You read a prompt and then single tokens. What if the first piece is a single token, or a "
+        "later one is long?",
     ),
     Misconception(
-        "only_the_first_place_compared",
-        _future_test(cuts=lambda T: [1]),
-        "You compare the first token's logits only. Later tokens may see the future, too.",
+        "two_pieces_only",
+        _lazily(cuts=lambda T: [[T // 2, T - T // 2]]),
+        "You cut the text once. Some caches go wrong from the third piece on, or late in a text.",
+        also=(_lazily(cuts=lambda T: [[t, T - t] for t in range(1, T)]),),
+    ),
+    Misconception(
+        "only_the_first_piece_compared",
+        _first_piece_only,
+        "You compare first pieces only. Where does a model use its past for the first time?",
+    ),
+    Misconception(
+        "only_the_last_token_compared",
+        _lazily(seen=lambda z: z[:, -1:]),
+        "You compare the last token's logits only. Earlier ones may be wrong, too.",
+    ),
+    Misconception(
+        "only_the_first_row",
+        _lazily(seen=lambda z: z[:1]),
+        "You look at the first row of the batch only.",
     ),
     Misconception(
         "compared_exactly",
-        _future_test(limit=0.0),
+        _lazily(limit=0.0),
         "You ask for equality to the last bit. Sums may be rounded differently: what is a sensible "
         "tolerance?",
     ),
     Misconception(
         "compared_too_coarsely",
-        _future_test(limit=0.5),
-        "A small leak passes your test. Rounding is about 1e-6: how large a difference do you let "
+        _lazily(limit=0.5),
+        "A small error passes your test. Rounding is about 1e-6: how large a difference do you let "
         "through?",
-        also=(_future_test(limit=0.1), _same_argmax),
-    ),
-    Misconception(
-        "same_token_written",
-        _future_test(change=_zeros_written),
-        "You write one fixed id. If the text already holds it, nothing changes. How can you be "
-        "sure that every new id is another?",
-    ),
-    Misconception(
-        "the_past_changed",
-        _future_test(change=_past_changed, compared=lambda z, t: z[:, t:]),
-        "You change early tokens and look at later ones: those may depend on them. Which side of "
-        "the cut must not move?",
-    ),
-    Misconception(
-        "only_the_first_row",
-        _future_test(compared=lambda z, t: z[:1, :t]),
-        "You look at the first row of the batch only.",
+        also=(_lazily(limit=0.1),),
     ),
     Misconception(
         "answer_turned_round",
-        lambda logits_of, ids: not reads_no_future(logits_of, ids),
-        "You answer True where the model sees the future. What does the name of the test promise?",
+        lambda model, ids: not cache_agrees(model, ids),
+        "You answer True where the cache is wrong. What does the name of the test promise?",
     ),
 )
 
@@ -1494,6 +1498,31 @@ EXERCISES = (
         arguments=lambda theirs: (theirs,),
     ),
     Exercise(
+        id="gpt2_from_scratch.cache_agrees",
+        reference=cache_agrees,
+        difficulty=3,
+        minutes=12,
+        section="Does the cache change anything?",
+        hints=(
+            "Read the text once at once: model(ids, None). Then read it in pieces and hand the past "
+            "that comes back to the next call.",
+            "ids.split(size, dim=1) cuts a text into pieces. One size is not enough: try all from 1 to "
+            "T - 1.",
+            "Compare each piece's logits with the same places of the logits at once, all rows and "
+            "tokens, with a tolerance such as 1e-4. Return a bool.",
+        ),
+        checks=(
+            Check("right caches", _check_agrees_right),
+            Check("a right cache with rounding", _check_agrees_noisy),
+            Check("wrong from the second piece on", _check_agrees_plain),
+            Check("wrong for some pieces", _check_agrees_hidden),
+            Check("wrong in one row, or by a little", _check_agrees_small),
+        ),
+        misconceptions=_AGREES_MISCONCEPTIONS,
+        probes=_agrees_probes,
+        sample=_agrees_sample,
+    ),
+    Exercise(
         id="gpt2_from_scratch.forward_flops",
         reference=forward_flops,
         difficulty=2,
@@ -1516,29 +1545,5 @@ EXERCISES = (
         misconceptions=_FLOPS_MISCONCEPTIONS,
         probes=_flops_probes,
         sample=_flops_sample,
-    ),
-    Exercise(
-        id="gpt2_from_scratch.reads_no_future",
-        reference=reads_no_future,
-        difficulty=3,
-        minutes=12,
-        section="What the articles say",
-        hints=(
-            "Change tokens, call logits_of again, and see whether logits *before* the change moved.",
-            "A leak may be anywhere, so cut at every place t from 1 to T - 1: change all ids from t "
-            "on, compare the logits of places 0 to t - 1.",
-            "(ids + 1) % V differs from ids everywhere, V = logits.shape[-1]; work on ids.clone(). "
-            "Compare with a tolerance such as 1e-4, and return a bool.",
-        ),
-        checks=(
-            Check("causal models", _check_future_causal),
-            Check("a causal model with rounding", _check_future_noisy),
-            Check("models that see everything", _check_future_open),
-            Check("models that leak a little", _check_future_hidden),
-            Check("texts of one token", _check_future_zeros),
-        ),
-        misconceptions=_FUTURE_MISCONCEPTIONS,
-        probes=_future_probes,
-        sample=_future_sample,
     ),
 )

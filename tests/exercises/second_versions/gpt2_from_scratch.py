@@ -337,59 +337,80 @@ FLOPS = {
     "backward_pass_included": [lambda V, C, L, B, T: 6 * products(V, C, L, B, T)],
 }
 
-# reads_no_future
+# cache_agrees
 
 
-def moved(model, tokens, t, shift=3):
-    """How far each logit moves when the tokens from t on change: (B, T)"""
-    other = torch.cat([tokens[:, :t], (tokens[:, t:] + shift) % 11], dim=1)
-    return (model(other) - model(tokens)).abs().amax(-1)
+def distance(model, tokens, lengths):
+    """How far each logit is from that of the whole text, read in pieces of these lengths: (B, T)"""
+    memory, start, rows = None, 0, []
+    for length in lengths:
+        scores, memory = model(tokens[:, start : start + length], memory)
+        rows.append((scores - model(tokens, None)[0][:, start : start + length]).abs().amax(-1))
+        start += length
+    return torch.cat(rows, dim=1)
 
 
-def truncated(model, tokens):
-    """A right test, in another way: the start of a text alone gives the same logits."""
-    return all(torch.allclose(model(tokens[:, :t]), model(tokens)[:, :t], atol=1e-4) for t in range(1, tokens.shape[1]))
+def every_cut(T):
+    for size in range(1, T):
+        yield [size] * (T // size) + [T % size] * (T % size > 0)
 
 
-def all_places(model, tokens, judge):
-    return all(bool(judge(moved(model, tokens, t), t)) for t in range(1, tokens.shape[1]))
+def judged(judge, cuts=every_cut):
+    return lambda model, tokens: all(bool(judge(distance(model, tokens, cut))) for cut in cuts(tokens.shape[1]))
 
 
-def zeroed(model, tokens):
-    for t in range(1, tokens.shape[1]):
-        blank = tokens * (torch.arange(tokens.shape[1]) < t)
-        if not torch.allclose(model(blank)[:, :t], model(tokens)[:, :t], atol=1e-4):
+def same_everywhere(d):
+    return d.max() < 1e-4
+
+
+def without_memory(model, tokens):
+    whole = model(tokens, None)[0]
+    return all(
+        torch.allclose(torch.cat([model(piece, None)[0] for piece in tokens.split(n, 1)], 1), whole, atol=1e-4)
+        for n in range(1, tokens.shape[1])
+    )
+
+
+def stale_memory(model, tokens):
+    whole = model(tokens, None)[0]
+    for n in range(1, tokens.shape[1]):
+        first, *others = tokens.split(n, 1)
+        scores, memory = model(first, None)
+        if not torch.allclose(torch.cat([scores, *(model(o, memory)[0] for o in others)], 1), whole, atol=1e-4):
             return False
     return True
 
 
-def past(model, tokens):
-    for t in range(1, tokens.shape[1]):
-        other = torch.cat([(tokens[:, :t] + 1) % 11, tokens[:, t:]], dim=1)
-        if not torch.allclose(model(other)[:, t:], model(tokens)[:, t:], atol=1e-4):
+def to_the_last_bit(model, tokens):
+    for cut in every_cut(tokens.shape[1]):
+        memory, rows = None, []
+        for piece in torch.split(tokens, cut, dim=1):
+            scores, memory = model(piece, memory)
+            rows.append(scores)
+        if not torch.equal(torch.hstack(rows), model(tokens, None)[0]):
             return False
     return True
 
 
-def exact(model, tokens):
-    for t in range(1, tokens.shape[1]):
-        other = torch.cat([tokens[:, :t], (tokens[:, t:] + 2) % 11], dim=1)
-        if not torch.equal(model(other)[:, :t], model(tokens)[:, :t]):
-            return False
-    return True
+def beginnings(model, tokens):
+    whole = model(tokens, None)[0]
+    return not any((model(tokens[:, :n], None)[0] - whole[:, :n]).abs().max() > 1e-4 for n in range(1, tokens.shape[1]))
 
 
-FUTURE = {
-    "only_the_last_token_changed": [lambda m, i: bool(moved(m, i, i.shape[1] - 1)[:, :-1].max() < 1e-4)],
-    "one_cut_only": [lambda m, i: bool(moved(m, i, 3)[:, :3].max() < 1e-4)],
-    "only_the_first_place_compared": [lambda m, i: all_places(m, i, lambda d, t: d[:, 0].max() < 1e-4)],
-    "changed_places_compared": [lambda m, i: all_places(m, i, lambda d, t: d.max() < 1e-4)],
-    "compared_exactly": [exact],
-    "compared_too_coarsely": [lambda m, i: all_places(m, i, lambda d, t: d[:, :t].max() < 0.3)],
-    "same_token_written": [zeroed],
-    "the_past_changed": [past],
-    "only_the_first_row": [lambda m, i: all_places(m, i, lambda d, t: d[0, :t].max() < 1e-4)],
-    "answer_turned_round": [lambda m, i: not truncated(m, i)],
+AGREES = {
+    "past_not_handed_on": [without_memory, stale_memory],
+    "token_by_token_only": [judged(same_everywhere, lambda T: [[1] * T])],
+    "prompt_then_tokens_only": [judged(same_everywhere, lambda T: [[3, *[1] * (T - 3)]])],
+    "two_pieces_only": [
+        judged(same_everywhere, lambda T: [[3, T - 3]]),
+        judged(same_everywhere, lambda T: [[n, T - n] for n in range(1, T)]),
+    ],
+    "only_the_first_piece_compared": [beginnings],
+    "only_the_last_token_compared": [judged(lambda d: d[:, -1].max() < 1e-4)],
+    "only_the_first_row": [judged(lambda d: d[0].max() < 1e-4)],
+    "compared_exactly": [to_the_last_bit],
+    "compared_too_coarsely": [judged(lambda d: d.max() < 0.3)],
+    "answer_turned_round": [lambda model, tokens: not judged(same_everywhere)(model, tokens)],
 }
 
 VERSIONS = {
@@ -399,5 +420,5 @@ VERSIONS = {
     "gpt2_from_scratch.kv_cache_step": CACHE,
     "gpt2_from_scratch.load_state_dict": LOAD,
     "gpt2_from_scratch.forward_flops": FLOPS,
-    "gpt2_from_scratch.reads_no_future": FUTURE,
+    "gpt2_from_scratch.cache_agrees": AGREES,
 }
