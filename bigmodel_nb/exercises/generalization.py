@@ -83,12 +83,13 @@ def split_report(split, groups, val_share, test_share, seed):
     return {
         "row numbers outside the data": len(inside) != len(together),
         "rows in two parts": _shared_rows(parts),
-        "rows in no part": len(np.unique(inside)) < len(rows),
+        "rows in no part": _missing(parts, rows),
+        "all row numbers are below the number of groups": bool(np.max(together, initial=-1) < len(np.unique(rows))),
         "groups torn apart": _torn(parts, rows),
         "groups in train, val, test": _group_counts(parts, rows),
         "same seed, same split": _equal(parts, again),
         "other seeds, other splits": not all(_equal(parts, other) for other in others),
-        "val and test hold neighbouring groups": _in_order(parts, rows),
+        "val and test hold neighbouring groups": all(_in_order(draw, rows) for draw in [parts, *others]),
         "the global generator was touched": not (
             np.array_equal(before[0], after[0]) and before[1] == after[1]
         ),
@@ -121,17 +122,24 @@ def _shared_rows(parts) -> str:
     return ", ".join(name for name, both in pairs.items() if both) or "none"
 
 
+def _missing(parts, rows) -> str:
+    missing = len(rows) - len(np.unique(_clipped(np.concatenate(parts), rows)))
+    return "none" if not missing else "a few" if missing <= 0.1 * len(rows) else "many"
+
+
 def _torn(parts, rows) -> str:
     """How many groups stand in more than one part, roughly: it depends on the draw."""
+    if _missing(parts, rows) == "many":
+        return "unknown, since rows are missing"
     sets = [set(rows[_clipped(part, rows)].tolist()) for part in parts]
     torn = (sets[0] & sets[1]) | (sets[0] & sets[2]) | (sets[1] & sets[2])
     return "none" if not torn else "one or two" if len(torn) <= 2 else "many"
 
 
 def _group_counts(parts, rows):
-    """Groups in each part; where groups are torn, they have no meaning."""
+    """Groups in each part; where groups are torn or rows missing, they have no meaning."""
     if _torn(parts, rows) != "none":
-        return "torn"
+        return "groups are torn, or rows missing"
     return [len(np.unique(rows[_clipped(part, rows)])) for part in parts]
 
 
@@ -151,9 +159,9 @@ def _in_order(parts, rows) -> bool:
 
 
 def _made_groups(rng, many, largest):
-    """Scattered group numbers: `many` groups of 2 to `largest` rows, in mixed order."""
-    names = rng.choice(np.arange(100, 1000), size=many, replace=False)
-    return rng.permutation(np.repeat(names, rng.integers(2, largest + 1, size=many)))
+    """Scattered group numbers: `many` groups of up to `largest` rows, in mixed order."""
+    names = rng.choice(np.arange(1000, 10_000), size=many, replace=False)
+    return rng.permutation(np.repeat(names, rng.integers(max(2, largest // 2), largest + 1, size=many)))
 
 
 def _split_case(seed, many=30, largest=5, val_share=0.2, test_share=0.3, draw=3):
@@ -167,7 +175,8 @@ def _expect_split(attempt, case, why=""):
     expected = {
         "row numbers outside the data": False,
         "rows in two parts": "none",
-        "rows in no part": False,
+        "rows in no part": "none",
+        "all row numbers are below the number of groups": len(groups) == many,
         "groups torn apart": "none",
         "groups in train, val, test": [many - n_val - n_test, n_val, n_test],
         "same seed, same split": True,
@@ -226,8 +235,8 @@ def _check_split_singles(attempt):
 
 
 def _check_split_chance(attempt):
-    """Every group is held out about as often as any other."""
-    groups = np.repeat(np.arange(10), 2)
+    """Every group is held out about as often as any other, whatever its size."""
+    groups = np.repeat(np.arange(10), np.arange(1, 11))
 
     def times(split, groups, val_share, test_share, seed):
         held = np.zeros((2, 10), int)
@@ -246,7 +255,7 @@ def _split_sample(rng):
 
 
 def _split_probes():
-    return [_split_case(91, 40, 6, 0.2, 0.3, 11), _split_case(92, 37, 5, 0.2, 0.1, 12)]
+    return [_split_case(91, 12, 40, 0.3, 0.3, 11), _split_case(92, 14, 40, 0.3, 0.15, 12)]
 
 
 def _cut(order, n_val, n_test):
