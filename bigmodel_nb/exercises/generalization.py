@@ -149,6 +149,8 @@ def _equal(some, others) -> bool:
 
 def _in_order(parts, rows) -> bool:
     """Are val and test (of at least two groups each) runs of groups in the order of the data?"""
+    if _torn(parts, rows) != "none":
+        return False
     order = {name: i for i, name in enumerate(np.unique(rows).tolist())}
     runs = []
     for part in parts[1:]:
