@@ -211,8 +211,6 @@ def test_changed_arguments_fail(exercise):
                 value[...] = value + 1
             elif hasattr(value, "fill_"):
                 value.fill_(0)
-            elif isinstance(value, np.ndarray):
-                value.fill(0)
         return result
 
     if not any(isinstance(v, (list, np.ndarray)) or hasattr(v, "fill_") for v in exercise.probes()[0]):
