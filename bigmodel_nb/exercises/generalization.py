@@ -25,6 +25,20 @@ def train_val_test_split(groups, val_share, test_share, seed):
     return np.flatnonzero(~(in_val | in_test)), np.flatnonzero(in_val), np.flatnonzero(in_test)
 
 
+def shuffled_label_test(pipeline, x, y, seed):
+    """Does a program find something in labels that mean nothing?
+
+    pipeline: function (x, y) -> train accuracy, held-out accuracy; it splits and trains by itself
+    x: float array (N, C); y: int array (N,) of classes from 0
+    Gives the pipeline, once, x as it is and the labels of y in an order drawn with the seed.
+    -> its train accuracy, its held-out accuracy, and leak: True where the held-out accuracy is
+       more than 0.1 above the share of the most frequent label in y
+    """
+    train, held_out = pipeline(x, np.random.default_rng(seed).permutation(y))
+    most_frequent = np.bincount(y).max() / len(y)
+    return train, held_out, bool(held_out > most_frequent + 0.1)
+
+
 def early_stopping(losses, patience):
     """Where training stops, and whose weights are kept.
 
@@ -420,6 +434,238 @@ _SPLIT_MISCONCEPTIONS = (
         "train_holds_everything",
         _split_train_everything,
         "Validation and test are whole groups, but their rows are in train as well. What is the rest?",
+    ),
+)
+
+
+# shuffled_label_test: a pipeline that only notes what it gets, and a report of that
+
+
+def shuffle_report(test, scores, x, y, seed):
+    """What the pipeline was given on four calls, the first two with one seed, and what came back."""
+    calls = [_spied(test, scores, x, y, each) for each in (seed, seed, seed + 1, seed + 2)]
+    orders = [order for _, order, _ in calls]
+    return {
+        "calls of the pipeline": [many for many, _, _ in calls],
+        "x and labels of the pipeline": [_described(order, x, y) for order in orders],
+        "same seed, same order": _same_order(orders[0], orders[1]),
+        "other seeds, other orders": not (_same_order(orders[0], orders[2]) or _same_order(orders[0], orders[3])),
+        "train accuracy, held-out accuracy, leak": [result for _, _, result in calls],
+    }
+
+
+def _spied(test, scores, x, y, seed):
+    """Number of calls, the last (x, y) that the pipeline got, and what the test returned."""
+    given = []
+
+    def pipeline(some_x, some_y):
+        given.append((np.array(some_x), np.array(some_y)))
+        return scores
+
+    result = test(pipeline, x, y, seed)
+    if not isinstance(result, (tuple, list)) or len(result) != 3:
+        raise Failed("Expected three values: train accuracy, held-out accuracy, leak.")
+    train, held_out, leak = result
+    if not isinstance(leak, (bool, np.bool_)):
+        raise Failed(f"Your leak is a {type(leak).__name__}; expected True or False.")
+    if not given:
+        raise Failed("Your code never calls the pipeline.")
+    if not all(isinstance(value, (float, np.floating)) for value in (train, held_out)):
+        raise Failed("Your first two values are not the accuracies that the pipeline returned.")
+    return len(given), given[-1], (float(train), float(held_out), bool(leak))
+
+
+def _described(order, x, y) -> str:
+    some_x, some_y = order
+    if some_x.shape != x.shape or some_y.shape != y.shape:
+        return f"shapes {some_x.shape} and {some_y.shape}"
+    if not np.array_equal(some_x, x):
+        if not np.array_equal(np.sort(some_x, axis=0), np.sort(x, axis=0)):
+            return "other values in x"
+        together = sorted(zip(some_x[:, 0], some_y)) == sorted(zip(x[:, 0], y))
+        return "rows of x moved, each with its label" if together else "rows of x moved"
+    if np.array_equal(some_y, y):
+        return "labels as they were"
+    if not np.array_equal(np.sort(some_y), np.sort(y)):
+        return "other labels than those of y"
+    kept = np.mean(some_y == y)
+    return "labels mixed" if kept < 0.85 else "hardly a label moved"
+
+
+def _same_order(one, other) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other))
+
+
+def _shuffle_case(rng, counts=(20, 20, 20), scores=(0.9, 0.5)):
+    y = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    return scores, rng.standard_normal((len(y), 3)), y, int(rng.integers(1000))
+
+
+def _expect_shuffled(attempt, case, leak, why=""):
+    (train, held_out), *_ = case
+    expected = {
+        "calls of the pipeline": [1] * 4,
+        "x and labels of the pipeline": ["labels mixed"] * 4,
+        "same seed, same order": True,
+        "other seeds, other orders": True,
+        "train accuracy, held-out accuracy, leak": [(train, held_out, leak)] * 4,
+    }
+    attempt.expect(case, expected, why)
+
+
+def _check_shuffle_balanced(attempt):
+    rng = np.random.default_rng(0)
+    for scores, leak in (((1.0, 0.33), False), ((1.0, 0.9), True), ((0.4, 0.3), False), ((0.5, 0.5), True)):
+        _expect_shuffled(attempt, _shuffle_case(rng, scores=scores), leak, "Three classes, equally frequent: chance is 1/3.")
+
+
+def _check_shuffle_rare(attempt):
+    rng = np.random.default_rng(1)
+    why = "90 of 100 labels are equal: who always gives that one is right for 0.9."
+    for scores, leak in (((1.0, 0.9), False), ((0.95, 0.93), False), ((1.0, 0.85), False)):
+        _expect_shuffled(attempt, _shuffle_case(rng, (10, 90), scores), leak, why)
+    _expect_shuffled(attempt, _shuffle_case(rng, (70, 30), (0.85, 0.82)), True, "70 of 100 labels are equal.")
+
+
+def _check_shuffle_margin(attempt):
+    rng = np.random.default_rng(2)
+    for above in (-0.03, 0.03, 0.07, 0.09, 0.11, 0.13, 0.2):
+        case = _shuffle_case(rng, (25, 50, 25), (1.0, 0.5 + above))
+        _expect_shuffled(attempt, case, above > 0.1, f"The held-out accuracy is {above:+.2f} from the share 0.50.")
+
+
+def _check_shuffle_rotation(attempt):
+    """With labels that are all different one sees whether neighbours are parted."""
+
+    def parted(test, *case):
+        _, (_, mixed), _ = _spied(test, *case)
+        return bool(np.mean(np.abs(np.diff(mixed)) == 1) < 0.3)
+
+    case = ((0.5, 0.02), np.random.default_rng(3).standard_normal((60, 2)), np.arange(60), 7)
+    attempt.expect(case, True, "Labels that stood side by side still do: that is no random order.", drive=parted)
+
+
+def _check_shuffle_random(attempt):
+    rng = np.random.default_rng(4)
+    for _ in range(12):
+        case = _shuffle_sample(rng)
+        chance = np.bincount(case[2]).max() / len(case[2])
+        _expect_shuffled(attempt, case, bool(case[0][1] > chance + 0.1))
+
+
+def _shuffle_sample(rng):
+    counts = rng.integers(12, 40, size=rng.integers(2, 5))
+    return _shuffle_case(rng, counts, (float(rng.random()), float(rng.random())))
+
+
+def _shuffle_probes():
+    rng = np.random.default_rng(5)
+    uneven = [(0.95, 0.65), (0.7, 0.55), (0.9, 0.35)]
+    even = [(0.9, 0.55), (0.9, 0.4), (0.42, 0.4), (0.97, 0.95), (0.9, 0.47)]
+    return [_shuffle_case(rng, (36, 14, 10), scores) for scores in uneven] + [
+        _shuffle_case(rng, scores=scores) for scores in even
+    ]
+
+
+def _mixed_by(seed):
+    return np.random.default_rng(seed).permutation
+
+
+def _shuffled(give=None, leak=None):
+    """A test of shuffled labels with its own way to mix, or its own verdict."""
+
+    def wrong(pipeline, x, y, seed):
+        given = give(x, y, seed) if give else (x, _mixed_by(seed)(y))
+        train, held_out = pipeline(*given)
+        share = np.bincount(y).max() / len(y)
+        judged = leak(train, held_out, share, y) if leak else held_out > share + 0.1
+        return train, held_out, bool(judged)
+
+    return wrong
+
+
+def _both_moved(x, y, seed):
+    order = _mixed_by(seed)(len(y))
+    return x[order], y[order]
+
+
+def _shuffle_exchanged(pipeline, x, y, seed):
+    train, held_out, leak = shuffled_label_test(pipeline, x, y, seed)
+    return held_out, train, leak
+
+
+_SHUFFLE_MISCONCEPTIONS = (
+    Misconception(
+        "labels_not_shuffled",
+        _shuffled(lambda x, y, seed: (x, y)),
+        "The pipeline gets the true labels, which it may well find something in. Which labels mean nothing?",
+    ),
+    Misconception(
+        "rows_and_labels_together",
+        _shuffled(_both_moved),
+        "You move x and y by the same order, so every row keeps its true label. What has to come apart?",
+    ),
+    Misconception(
+        "x_moved_instead",
+        _shuffled(lambda x, y, seed: (_mixed_by(seed)(x), y)),
+        "You mix the rows of x and leave y. Labels are then random too, but a pipeline that splits by place, "
+        "time or group gets other rows than before. What may move is y alone.",
+    ),
+    Misconception(
+        "new_labels_drawn",
+        _shuffled(lambda x, y, seed: (x, np.random.default_rng(seed).integers(y.max() + 1, size=len(y)))),
+        "You draw new labels, all equally likely. A rare class is then rare no more, and chance is another "
+        "number. How do you keep the labels and lose their places?",
+    ),
+    Misconception(
+        "fixed_seed",
+        _shuffled(lambda x, y, seed: (x, _mixed_by(0)(y))),
+        "Every seed gives the same order. Does your generator get the argument `seed`?",
+    ),
+    Misconception(
+        "seed_not_used",
+        _shuffled(lambda x, y, seed: (x, _mixed_by(None)(y))),
+        "Two calls with one seed give two orders: nobody can repeat your test. np.random.default_rng(seed) "
+        "makes a generator that begins the same way each time.",
+    ),
+    Misconception(
+        "train_accuracy_judged",
+        _shuffled(leak=lambda train, held_out, share, y: train > share + 0.1),
+        "You judge by the train accuracy. A large model remembers any labels: is that a leak? Which accuracy "
+        "can't be high without one?",
+    ),
+    Misconception(
+        "gap_judged",
+        _shuffled(leak=lambda train, held_out, share, y: train - held_out > 0.1),
+        "You judge by the gap between the two. A gap means memory; a leak shows where there is *no* gap. With "
+        "what is the held-out accuracy to be compared?",
+    ),
+    Misconception(
+        "equal_classes_assumed",
+        _shuffled(leak=lambda train, held_out, share, y: held_out > 1 / (y.max() + 1) + 0.1),
+        "You take 1 / number of classes for chance. Let 90 of 100 labels be equal: what does a model reach "
+        "that always gives that label?",
+    ),
+    Misconception(
+        "one_half_assumed",
+        _shuffled(leak=lambda train, held_out, share, y: held_out > 0.5),
+        "You compare with 0.5, whatever the labels are. With ten equal classes 0.45 is far above chance.",
+        also=(_shuffled(leak=lambda train, held_out, share, y: held_out > 0.6),),
+    ),
+    Misconception(
+        "no_margin",
+        _shuffled(leak=lambda train, held_out, share, y: held_out > share),
+        "Every other honest run lies a little above chance. How large a margin does the docstring give?",
+    ),
+    Misconception(
+        "verdict_reversed",
+        _shuffled(leak=lambda train, held_out, share, y: held_out <= share + 0.1),
+        "Your verdict is the wrong way round: True says that there *is* a leak.",
+    ),
+    Misconception(
+        "accuracies_exchanged",
+        _shuffle_exchanged,
+        "The verdict is right; the two accuracies have changed places. In which order does the pipeline give them?",
     ),
 )
 
@@ -1031,6 +1277,31 @@ EXERCISES = (
         probes=_split_probes,
         sample=_split_sample,
         drive=split_report,
+    ),
+    Exercise(
+        id="generalization.shuffled_label_test",
+        reference=shuffled_label_test,
+        difficulty=2,
+        minutes=10,
+        section="A program that leaks",
+        hints=(
+            "np.random.default_rng(seed).permutation(y) is a new array with the same labels in another order.",
+            "Call pipeline(x, mixed) once; it returns train accuracy and held-out accuracy.",
+            "np.bincount(y).max() / len(y) is the share of the most frequent label. leak is whether the "
+            "held-out accuracy is above that share + 0.1.",
+        ),
+        checks=(
+            Check("three equal classes", _check_shuffle_balanced),
+            Check("a rare class", _check_shuffle_rare),
+            Check("the margin", _check_shuffle_margin),
+            Check("a random order", _check_shuffle_rotation),
+            Check("random scores", _check_shuffle_random),
+        ),
+        misconceptions=_SHUFFLE_MISCONCEPTIONS,
+        probes=_shuffle_probes,
+        sample=_shuffle_sample,
+        drive=shuffle_report,
+        arguments=lambda scores, x, y, seed: (lambda some_x, some_y: scores, x, y, seed),
     ),
     Exercise(
         id="generalization.early_stopping",

@@ -6,6 +6,7 @@ from bigmodel_nb.exercises.generalization import (
     dropout,
     early_stopping,
     precision_recall_f1,
+    shuffled_label_test,
     train_val_test_split,
 )
 
@@ -73,6 +74,53 @@ def counted_from_one(groups, val_share, test_share, seed):
 
 def as_floats(groups, val_share, test_share, seed):
     return tuple(part.astype(float) for part in train_val_test_split(groups, val_share, test_share, seed))
+
+
+# shuffled_label_test
+
+
+def verdict_only(pipeline, x, y, seed):
+    return shuffled_label_test(pipeline, x, y, seed)[2]
+
+
+def verdict_as_number(pipeline, x, y, seed):
+    train, held_out, leak = shuffled_label_test(pipeline, x, y, seed)
+    return train, held_out, int(leak)
+
+
+def best_of_three(pipeline, x, y, seed):
+    results = [shuffled_label_test(pipeline, x, y, seed + i) for i in range(3)]
+    return max(results, key=lambda result: result[1])
+
+
+def turned_round(pipeline, x, y, seed):
+    train, held_out = pipeline(x, np.roll(y, seed % len(y)))
+    return train, held_out, bool(held_out > np.bincount(y).max() / len(y) + 0.1)
+
+
+def half_of_them(pipeline, x, y, seed):
+    half = len(y) // 2
+    mixed = np.concatenate([y[:half], np.random.default_rng(seed).permutation(y[half:])])
+    return (*shuffled_label_test(lambda *_: pipeline(x, mixed), x, y, seed)[:2], False)
+
+
+def margin_as_a_factor(pipeline, x, y, seed):
+    train, held_out = pipeline(x, np.random.default_rng(seed).permutation(y))
+    return train, held_out, bool(held_out > 1.1 * np.bincount(y).max() / len(y))
+
+
+def rarest_label(pipeline, x, y, seed):
+    train, held_out = pipeline(x, np.random.default_rng(seed).permutation(y))
+    return train, held_out, bool(held_out > np.bincount(y).min() / len(y) + 0.1)
+
+
+def scores_made_up(pipeline, x, y, seed):
+    _, _, leak = shuffled_label_test(pipeline, x, y, seed)
+    return 1.0, 0.1, leak
+
+
+def x_mended_too(pipeline, x, y, seed):
+    return shuffled_label_test(lambda a, b: pipeline((a - a.mean(0)) / a.std(0), b), x, y, seed)
 
 
 # early_stopping
@@ -201,6 +249,10 @@ OUTSIDE = {
     "generalization.train_val_test_split": [
         masks, one_array, a_row_lost, a_row_twice, one_group_too_many, rounded_down, no_validation,
         everything_in_test, largest_groups_held_out, one_group_never_held_out, counted_from_one, as_floats,
+    ],
+    "generalization.shuffled_label_test": [
+        verdict_only, verdict_as_number, best_of_three, turned_round, half_of_them, margin_as_a_factor,
+        rarest_label, scores_made_up, x_mended_too,
     ],
     "generalization.early_stopping": [
         right_as_list, best_loss_itself, second_best, never_stops, needs_a_tenth, half_the_patience, smoothed,

@@ -77,6 +77,31 @@ def numbers_of_groups(groups, val_share, test_share, seed):
     return np.array(places[b:]), np.array(places[:a]), np.array(places[a:b])
 
 
+# shuffled_label_test
+
+
+class Shuffler:
+    """Mixes with the random module and counts by dictionary; every mistake is a switch."""
+
+    def __init__(self, labels="mixed", rows="kept", seed=None, judge=lambda train, held, share, k: held - share > 0.1,
+                 order=(0, 1)):
+        self.__dict__.update(locals())
+
+    def __call__(self, pipeline, x, y, seed):
+        if self.seed == "none":
+            rng = random.Random()
+        else:
+            rng = random.Random(seed if self.seed is None else self.seed)
+        places = list(range(len(y)))
+        rng.shuffle(places)
+        kinds = sorted(set(y.tolist()))
+        labels = {"mixed": y[places], "kept": y, "new": np.array([rng.choice(kinds) for _ in places])}[self.labels]
+        scores = pipeline(x if self.rows == "kept" else x[places], labels)
+        share = max(y.tolist().count(kind) for kind in kinds) / len(y)
+        leak = bool(self.judge(*scores, share, len(kinds)))
+        return scores[self.order[0]], scores[self.order[1]], leak
+
+
 # early_stopping
 
 
@@ -226,6 +251,24 @@ VERSIONS = {
         "places_instead_of_rows": [numbers_of_groups],
         "one_row_of_each_group": [Splitter(whole=False)],
         "train_holds_everything": [Splitter(train_all=True)],
+    },
+    "generalization.shuffled_label_test": {
+        "labels_not_shuffled": [Shuffler(labels="kept")],
+        "rows_and_labels_together": [Shuffler(rows="mixed")],
+        "x_moved_instead": [Shuffler(labels="kept", rows="mixed")],
+        "new_labels_drawn": [Shuffler(labels="new")],
+        "fixed_seed": [Shuffler(seed=42)],
+        "seed_not_used": [Shuffler(seed="none")],
+        "train_accuracy_judged": [Shuffler(judge=lambda train, held, share, k: train - share > 0.1)],
+        "gap_judged": [Shuffler(judge=lambda train, held, share, k: held < train - 0.1)],
+        "equal_classes_assumed": [Shuffler(judge=lambda train, held, share, k: held - 1 / k > 0.1)],
+        "one_half_assumed": [
+            Shuffler(judge=lambda train, held, share, k: held > 1 / 2),
+            Shuffler(judge=lambda train, held, share, k: held > 1 / 2 + 0.1),
+        ],
+        "no_margin": [Shuffler(judge=lambda train, held, share, k: held > share)],
+        "verdict_reversed": [Shuffler(judge=lambda train, held, share, k: held - share < 0.1)],
+        "accuracies_exchanged": [Shuffler(order=(1, 0))],
     },
     "generalization.early_stopping": {
         "last_weights_kept": [Stopper(keep="last")],
