@@ -1256,7 +1256,7 @@ EXERCISES = (
         reference=train_val_test_split,
         difficulty=3,
         minutes=15,
-        section="A split that does not leak",
+        section="A split that leaks",
         hints=(
             "Shuffle groups, not rows: np.unique(groups) gives each group once, and "
             "np.random.default_rng(seed).permutation(...) a random order that depends on the seed only.",
