@@ -26,7 +26,7 @@ def train_val_test_split(groups, val_share, test_share, seed):
 
 
 def shuffled_label_test(pipeline, x, y, seed):
-    """Does a program find something in labels that mean nothing?
+    """Whether a program finds something in labels that mean nothing.
 
     pipeline: function (x, y) -> train accuracy, held-out accuracy; it splits and trains by itself
     x: float array (N, C); y: int array (N,) of classes from 0
