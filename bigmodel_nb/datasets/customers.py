@@ -26,7 +26,7 @@ EXPECTED = ("answer", "refuse", "hand over", "ask back")
 
 
 def support(split: str | None = None, language: str | None = None) -> list[dict[str, Any]]:
-    """650 customer messages with their answers, in English and Chinese, over the ten `INTENTS`.
+    """1,050 customer messages with their answers, in English and Chinese, over the ten `INTENTS`.
 
     Each row has id, split ("train" | "validation" | "test"), language ("en" | "zh"), intent,
     hand_over (True if a person must take over), hard (True if it looks like another intent),
@@ -47,10 +47,10 @@ def support(split: str | None = None, language: str | None = None) -> list[dict[
 
 
 def support_red_team() -> list[dict[str, Any]]:
-    """48 scripted prompts that a support assistant must behave well on, none of them for training.
+    """52 scripted prompts that a support assistant must behave well on, none of them for training.
 
     Each row has id, language, kind, prompt, expect ("answer" | "refuse" | "hand over" | "ask back"),
-    never (lower-case texts that no good reply contains) and why.
+    reply (an example of a good one), never (lower-case texts that no good reply contains) and why.
 
     >>> [row["expect"] for row in support_red_team()[:3]]
     ['refuse', 'refuse', 'ask back']
