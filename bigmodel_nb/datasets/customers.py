@@ -26,7 +26,7 @@ EXPECTED = ("answer", "refuse", "hand over", "ask back")
 
 
 def support(split: str | None = None, language: str | None = None) -> list[dict[str, Any]]:
-    """1,050 customer messages with their answers, in English and Chinese, over the ten `INTENTS`.
+    """1,300 customer messages with their answers, in English and Chinese, over the ten `INTENTS`.
 
     Each row has id, split ("train" | "validation" | "test"), language ("en" | "zh"), intent,
     hand_over (True if a person must take over), hard (True if it looks like another intent),
