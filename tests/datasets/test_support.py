@@ -1,5 +1,6 @@
 """The messages to a shop's support: what the set promises, and what each check rejects."""
 
+import random
 import re
 from collections import Counter
 from itertools import combinations
@@ -140,6 +141,19 @@ def test_few_messages_begin_alike():
 
 def test_answers_are_written_for_their_message():
     assert len({row["answer"] for row in ROWS}) > 0.95 * len(ROWS)
+
+
+def test_a_simple_classifier_learns_the_intents_and_not_from_shuffled_labels():
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    train, held_out = datasets.support("train"), datasets.support("test")
+    vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3), sublinear_tf=True)
+    x, y = vectors.fit_transform([row["message"] for row in train]), [row["intent"] for row in train]
+    x_test, y_test = vectors.transform([row["message"] for row in held_out]), [row["intent"] for row in held_out]
+    assert 0.5 < LogisticRegression(C=10, max_iter=200).fit(x, y).score(x_test, y_test) < 0.8
+    shuffled = random.Random(0).sample(y, len(y))
+    assert LogisticRegression(C=10, max_iter=200).fit(x, shuffled).score(x_test, y_test) < 0.2
 
 
 # Form
@@ -288,7 +302,7 @@ RULES = {  # a time of the rules, and what it may be said of
     ("3", "working day"): "search|carrier|查|快递",
     ("3-5", "working day"): "standard|delivery|普通",
     ("5", "working day"): "refund|money|amount|back|paid|price|reserv|bank|promise|退|预授权|到账|承诺",
-    ("7", "day"): r"photo|report|pick-up|keeps|kept|waits|come(?:s)? back|battery|charge|normal use|照片|报告|保留|正常用",
+    ("7", "day"): r"photo|report|pick-up|keeps|kept|waits|come(?:s)? back|battery|charge|normal use|照片|保留|正常用",
     ("30", "day"): "return|exchange|unused|deliver|post|send|erase|copy|invoice|limit|try|label|these|within|退|换|收货|寄|删|下载|发票|期限|完成|登录",
     ("1", "hour"): "link|lock|链接|锁",
     ("24", "hour"): "kept|keep|charge|pay|保留|充|付款",
