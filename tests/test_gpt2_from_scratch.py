@@ -18,18 +18,22 @@ from tests.notebook_rules import ROOT
 WHOLE = ("whole-parts", "whole-block", "whole-model", "from-transformers")
 IMPORTS = "import math\nimport torch\nimport torch.nn as nn\n"
 SIZE_OF_GPT2_SMALL = """
-import resource, sys
+from bigmodel_nb import memory
 from tests.test_gpt2_from_scratch import lesson, torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-torch.manual_seed(0)
-theirs = GPT2LMHeadModel(GPT2Config()).eval()
-ours = lesson()["from_transformers"](theirs)
-ids = torch.randint(50257, (1, 256))
-with torch.inference_mode():
-    apart = (ours(ids)[0] - theirs(ids).logits).abs().max().item()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(sum(p.numel() for p in ours.parameters()), apart, peak)
+def work():
+    torch.manual_seed(0)
+    theirs = GPT2LMHeadModel(GPT2Config()).eval()
+    ours = lesson()["from_transformers"](theirs)
+    ids = torch.randint(50257, (1, 256))
+    with torch.inference_mode():
+        apart = (ours(ids)[0] - theirs(ids).logits).abs().max().item()
+    return sum(p.numel() for p in ours.parameters()), apart
+
+before = memory.rss()
+done = memory.measure(work)
+print(*done.result, before + done.peak_bytes)
 """
 
 
@@ -59,9 +63,8 @@ def test_it_is_short():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="no module resource")
 def test_gpt2_small_within_its_memory(say):
-    """In a process of its own, so that the peak is that of this model alone."""
+    """In a process of its own. (Its ru_maxrss would begin at the size of the process that forks it.)"""
     done = subprocess.run([sys.executable, "-c", SIZE_OF_GPT2_SMALL], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     parameters, apart, peak = done.stdout.split()
