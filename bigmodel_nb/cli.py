@@ -140,11 +140,11 @@ def start(arguments: argparse.Namespace) -> int:
 
 
 def _start_folder(given: str | None) -> Path:
-    from .course import STATE_FOLDER
+    from .course import is_workspace
 
     here = Path.cwd()
     if given is None:
-        return here if (here / STATE_FOLDER).is_dir() else here / DEFAULT_FOLDER
+        return here if is_workspace(here) else here / DEFAULT_FOLDER
     return Path(given).expanduser().absolute()
 
 

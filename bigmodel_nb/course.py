@@ -137,6 +137,11 @@ def update_readme(readme: Path | str | None = None) -> None:
     path.write_text(with_lesson_table(text, readme_table()), encoding="utf-8", newline="\n")
 
 
+def is_workspace(folder: Path) -> bool:
+    """Whether the course's state is kept in this folder."""
+    return (folder / STATE_FOLDER).is_dir()
+
+
 def workspace(start: Path | str | None = None) -> Path | None:
     """The learner's workspace: $BIGMODEL_NB_HOME, else the nearest folder upward from `start`
     (default: the working directory) that holds `.bigmodel_nb/`; None where there is none."""
@@ -144,7 +149,7 @@ def workspace(start: Path | str | None = None) -> Path | None:
         return Path(home)
     here = Path(start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
-        if (folder / STATE_FOLDER).is_dir():
+        if is_workspace(folder):
             return folder
     return None
 
@@ -193,7 +198,7 @@ def reset(key: int | str, folder: Path | str | None = None, notebooks: Path | st
     already or wasn't there.
     """
     home = Path(folder).absolute() if folder else workspace()
-    if home is None or not (home / STATE_FOLDER).is_dir():
+    if home is None or not is_workspace(home):
         raise CourseError(
             f"{home or Path.cwd()} is not a workspace of the course. "
             "Name its folder (bigmodel-nb reset LESSON DIR) or make one (bigmodel-nb start DIR)"

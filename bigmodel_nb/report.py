@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from .course import STATE_FOLDER, lesson_progress
+from .course import STATE_FOLDER, is_workspace, lesson_progress
 from .errors import CourseError
 from .exercises.engine import progress
+from .exercises.engine.overview import aligned
 
 COLUMNS = (
     "learner", "lesson", "exercise", "state", "attempts", "hints", "solution_seen", "passed_at", "most_frequent_mistake",
@@ -40,15 +41,11 @@ def learners(folders: Iterable[Path]) -> list[Learner]:
     """
     found: dict[Path, Learner] = {}
     for folder in folders:
-        inside = [folder] if _is_workspace(folder) else sorted(filter(_is_workspace, _children(folder)))
+        inside = [folder] if is_workspace(folder) else sorted(filter(is_workspace, _children(folder)))
         if not inside:
             raise CourseError(f"{folder} is not a workspace of the course, nor a folder that holds some")
         found |= {it.resolve(): _learner(it) for it in inside}
     return list(found.values())
-
-
-def _is_workspace(folder: Path) -> bool:
-    return (folder / STATE_FOLDER).is_dir()
 
 
 def _children(folder: Path) -> list[Path]:
@@ -72,7 +69,7 @@ def of_one(learner: Learner, sizes: Mapping[str, int]) -> str:
         return f"{learner.name}\n  its progress file is damaged: nothing is known"
     lines = lesson_progress(learner.state)
     rows = [(f"  {it.lesson}", it.text(sizes.get(it.lesson))) for it in lines]
-    return "\n".join([learner.name, *(_aligned(rows) if rows else ["  no exercise tried yet"])])
+    return "\n".join([learner.name, *(aligned(rows) if rows else ["  no exercise tried yet"])])
 
 
 def of_class(found: Sequence[Learner], sizes: Mapping[str, int]) -> str:
@@ -87,9 +84,9 @@ def of_class(found: Sequence[Learner], sizes: Mapping[str, int]) -> str:
         rows.append((learner.name, *cells, f"{learner.passed()}/{sum(sizes.values())}", f"{right}/{answered}", note))
     tried = sorted({id for learner in found for id in learner.state["exercises"]})
     if not tried:
-        return "\n".join(_aligned(rows))
+        return "\n".join(aligned(rows))
     hard = [("exercise", "tried by", "passed by", "most frequent mistake"), *(_exercise_row(id, found) for id in tried)]
-    return "\n".join([*_aligned(rows), "", *_aligned(hard)])
+    return "\n".join([*aligned(rows), "", *aligned(hard)])
 
 
 def _exercise_row(id: str, found: Sequence[Learner]) -> tuple[str, ...]:
@@ -138,8 +135,3 @@ def _cell(value: object) -> object:
     """
     text = " ".join(str(value).split())
     return value if isinstance(value, int) else f"'{text}" if text[:1] in "=+-@" and text else text
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]

@@ -184,6 +184,11 @@ class WidgetPage:
         self.page.set_viewport_size({"width": width, "height": 800})
         self.page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
 
+    def has_theme(self, dark: bool) -> None:
+        """The widget's paper is that of the dark or of the light theme."""
+        background = self.page.evaluate("getComputedStyle(document.querySelector('.bn')).backgroundColor")
+        assert background == ("rgb(17, 17, 17)" if dark else "rgb(255, 255, 255)")
+
     def closes(self) -> None:
         """Clean up as JupyterLab does when the output goes; nothing may still listen to the model."""
         self.page.evaluate("cleanUp()")

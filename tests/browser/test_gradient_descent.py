@@ -44,8 +44,7 @@ def test_shows_the_path(blank_page, bowl, dark):
     assert "After 12 of 12 steps: theta -0.206, loss 0.0213, slope -0.206: on its way." in readout(shown)
     assert shown.page.locator("svg circle").count() == 13
     assert shown.page.locator("polyline.history").count() == 1
-    background = shown.page.evaluate("getComputedStyle(document.querySelector('.bn')).background")
-    assert background.startswith("rgb(17, 17, 17)" if dark else "rgb(255, 255, 255)")
+    shown.has_theme(dark)
 
 
 def test_divergence_by_keyboard(blank_page, bowl):

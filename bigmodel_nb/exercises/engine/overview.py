@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -34,9 +35,7 @@ class Overview:
             for lesson, done, of in self.summaries()
         ]
         table = [tuple(map(str, row)) for row in (_HEAD, *self.rows)]
-        widths = [max(map(len, column)) for column in zip(*table)]
-        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in table]
-        return "\n".join([*bars, "", *lines, "", self._foot()])
+        return "\n".join([*bars, "", *aligned(table), "", self._foot()])
 
     def _repr_html_(self) -> str:
         bars = "".join(_bar(*summary) for summary in self.summaries())
@@ -54,6 +53,16 @@ class Overview:
         right, asked = self.questions
         questions = f"Questions: {right} of {asked} answered right. " if asked else ""
         return f"{questions}{self.note}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row of a table of text, its columns one below the other.
+
+    >>> aligned([("a", "b"), ("long", "c")])
+    ['a     b', 'long  c']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def overview() -> Overview:
