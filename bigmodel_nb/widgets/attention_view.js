@@ -4,6 +4,7 @@ const STEP = 5e-4, REACH = 14, ABSENT = 65535;
 const PATTERNS = ["previous token", "same token", "first token", "induction", "itself"];
 const VIEWS = [["lines", "Lines"], ["matrix", "Matrix"], ["scores", "Scores"]];
 const FAINT = 0.004, MOST_LINES = 1500, SHADES = 16, LISTED = 8, FOUND = 5;
+const PATIENCE = 5000; // ms
 
 // The distance below its row's highest score that each code stands for; see attention_view.py.
 export function distances(divisor) {
@@ -82,19 +83,21 @@ export const visible = (token) =>
 const bytes = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
 
 // All scores as they travelled: a T x T array a head, minus infinity where nothing is known.
+// `add(codes, tops, future)` writes in one half of them.
 function readScores(get) {
-  const T = get("tokens").length, L = get("layers").length, H = get("heads"), n = L * H;
-  const past = new Uint16Array(bytes(get("past"))), future = new Uint16Array(bytes(get("future")));
-  const tops = new Float32Array(bytes(get("tops"))), half = (T * (T + 1)) / 2, rest = T * T - half;
-  const tables = new Map(), known = future.length > 0 || T === 1;
+  const T = get("tokens").length, L = get("layers").length, H = get("heads"), n = L * H, tables = new Map();
   const tableOf = (divisor) => tables.get(divisor) ?? tables.set(divisor, distances(divisor)).get(divisor);
-  const scores = Array.from({ length: n }, (_, k) => {
-    const into = new Float64Array(T * T).fill(-Infinity), table = tableOf(get("divisors")[Math.floor(k / H)] ?? 1);
-    unpack(past.subarray(k * half, (k + 1) * half), tops.subarray(k * T), T, false, table, into);
-    if (known) unpack(future.subarray(k * rest, (k + 1) * rest), tops.subarray((n + k) * T), T, true, table, into);
-    return into;
-  });
-  return { T, L, H, scores, tops, known };
+  const scores = Array.from({ length: n }, () => new Float64Array(T * T).fill(-Infinity)), tops = new Float32Array(2 * n * T);
+  const add = (codes, highest, future) => {
+    const all = new Uint16Array(codes), count = all.length / n, own = tops.subarray(future ? n * T : 0);
+    own.set(highest);
+    scores.forEach((into, k) => unpack(all.subarray(k * count, (k + 1) * count), own.subarray(k * T), T, future,
+      tableOf(get("divisors")[Math.floor(k / H)] ?? 1), into));
+  };
+  const highest = new Float32Array(bytes(get("tops"))), known = get("future").byteLength > 0 || T === 1;
+  add(bytes(get("past")), highest.subarray(0, n * T), false);
+  if (known) add(bytes(get("future")), highest.subarray(n * T), true);
+  return { T, L, H, scores, tops, known, add };
 }
 
 function render({ model, el }) {
@@ -106,7 +109,7 @@ function render({ model, el }) {
   const { root, say } = frame(el, "attention", "Attention heads");
   root.style.setProperty("--heads", get("heads"));
   const tokens = get("tokens"), layers = get("layers"), shown = tokens.map(visible);
-  const { T, L, H, scores, tops, known } = readScores(get);
+  const { T, L, H, scores, tops, known, add } = readScores(get);
   const raw = get("divisors").length === 0;
   const divisorOf = (k) => (raw ? 1 : get("divisors")[Math.floor(k / H)]);
   const current = () => layers.indexOf(get("layer")) * H + get("head");
@@ -114,14 +117,15 @@ function render({ model, el }) {
   const targets = Object.fromEntries(PATTERNS.map((pattern) => [pattern, pairs(tokens, pattern)]));
 
   // Weights of a head under the switches as they stand, computed when first asked for.
-  let weights = [], setting = "";
-  const count = (i) => (get("mask") ? i + 1 : T);
+  let weights = [], setting = "", here = known, patience = null;
+  const masked = () => get("mask") || !here;
+  const count = (i) => (masked() ? i + 1 : T);
   function weightsOf(k) {
-    const now = `${get("mask")} ${get("scale")}`;
+    const now = `${masked()} ${get("scale")}`;
     if (now !== setting) [weights, setting] = [[], now];
     if (weights[k]) return weights[k];
     const into = new Float64Array(T * T), divisor = get("scale") ? divisorOf(k) : 1;
-    if (raw && get("mask") === get("causal")) scores[k].forEach((s, at) => (into[at] = Math.exp(s)));
+    if (raw && masked() === get("causal")) scores[k].forEach((s, at) => (into[at] = Math.exp(s)));
     else for (let i = 0; i < T; i++) softmaxRow(scores[k], i * T, count(i), divisor, into);
     return (weights[k] = into);
   }
@@ -134,17 +138,39 @@ function render({ model, el }) {
   const views = VIEWS.filter(([id]) => !(raw && id === "scores")).map(([id, label]) => [id, toggle(label, () => put({ view: id }))]);
   const mask = toggle("Causal mask", (on) => put({ mask: on }));
   const scale = toggle("Scale 1/\u221ad_k", (on) => put({ scale: on }));
-  mask.root.disabled = !known;
+  mask.root.disabled = raw && !known;
   scale.root.disabled = raw;
   if (!raw) for (const it of [mask, scale]) it.root.title = "Takes it out of the attention, in all heads";
-  const why = [
-    known ? "" : raw ? "These weights are zero after the query, so the mask is in them."
-      : `Mask: the scores of later tokens are not sent for ${L * H} heads over ${T} tokens, to stay below 1 MB; fewer tokens or layers bring them.`,
+  const fixed = [
+    raw && !known ? "These weights are zero after the query, so the mask is in them." : "",
     raw ? "Weights without q\u00b7k have no scale to take out." : "",
   ].filter(Boolean).join(" ");
+  const why = h("p", { class: "why", hidden: !fixed }, fixed);
+  const explain = (text) => {
+    why.textContent = text;
+    why.hidden = !text;
+    say(text);
+  };
   const choice = h("select", { "aria-label": "Search for heads", change: () => put({ pattern: choice.value }) },
     h("option", { value: "" }, "search for heads\u2026"), ...PATTERNS.map((it) => h("option", { value: it }, it)));
   const results = h("div", { class: "results", role: "group", "aria-label": "Heads found" });
+
+  // The scores of later tokens, where they were left out to keep the display small: asked for once.
+  function fetchFuture() {
+    if (here || raw || patience) return;
+    explain("The mask goes as soon as the kernel has sent the scores of later tokens.");
+    patience = setTimeout(() => explain("The mask stays: the kernel has not sent the scores of later tokens. Is it running?"), PATIENCE);
+    model.send({ kind: "future" });
+  }
+
+  function receive(message, buffers) {
+    if (message.kind !== "future" || here) return;
+    clearTimeout(patience);
+    add(bytes(buffers[0]), new Float32Array(bytes(buffers[1])), true);
+    here = true;
+    explain("");
+    draw();
+  }
 
   // The overview: one canvas below a grid of buttons
   const overview = h("canvas", { "aria-hidden": "true" });
@@ -173,7 +199,7 @@ function render({ model, el }) {
     h("header", {}, title,
       h("span", { class: "row", role: "group", "aria-label": "View" }, ...views.map(([, it]) => it.root)),
       h("span", { class: "row", role: "group", "aria-label": "Before the softmax" }, mask.root, scale.root)),
-    h("p", { class: "why", hidden: !why }, why),
+    why,
     h("div", { class: "body" },
       h("div", { class: "all" }, h("div", { class: "map" }, across, down, h("div", { class: "over" }, overview, grid)),
         h("div", { class: "row" }, choice), results, summary),
@@ -276,7 +302,7 @@ function render({ model, el }) {
   }
 
   function drawOverview() {
-    const now = [over, get("mask"), get("scale"), ink("bn-first"), devicePixelRatio].join();
+    const now = [over, masked(), get("scale"), ink("bn-first"), devicePixelRatio].join();
     if (now === drawn || !over) return;
     drawn = now;
     const dots = devicePixelRatio || 1, step = Math.floor((over * dots) / H), gap = Math.min(2, step - 1), size = Math.max(1, step - gap);
@@ -293,7 +319,7 @@ function render({ model, el }) {
   }
 
   function search() {
-    const pattern = get("pattern"), now = [pattern, get("mask"), get("scale")].join();
+    const pattern = get("pattern"), now = [pattern, masked(), get("scale")].join();
     if (now === sorted) return;
     sorted = now;
     choice.value = pattern;
@@ -347,7 +373,7 @@ function render({ model, el }) {
       items[side].forEach((item, n) => {
         const other = now && now.side !== side, weight = other ? w[side === "key" ? now.index * T + n : n * T + now.index] : null;
         const own = now?.side === side && now.index === n;
-        const blocked = Boolean(other) && get("mask") && (side === "key" ? n > now.index : n < now.index);
+        const blocked = Boolean(other) && masked() && (side === "key" ? n > now.index : n < now.index);
         item.style.setProperty("--w", weight ?? (own ? 1 : 0));
         item.classList.toggle("own", own);
         item.lastChild.textContent = weight === null || blocked ? "" : weightText(weight);
@@ -410,7 +436,7 @@ function render({ model, el }) {
   function pairText(k, i, j) {
     const weight = weightText(weightsOf(k)[i * T + j]), who = `query ${i} ${shown[i]}, key ${j} ${shown[j]}`;
     if (raw) return `${who}: weight ${weight}`;
-    const { s, error } = scoreOf(k, i, j), divisor = divisorOf(k), blocked = get("mask") && j > i;
+    const { s, error } = scoreOf(k, i, j), divisor = divisorOf(k), blocked = masked() && j > i;
     if (s === -Infinity) return `${who}: masked, weight 0`;
     const scaled = get("scale") ? `, divided by ${Number(divisor.toFixed(2))}: ${scoreText(s / divisor, error / divisor)}` : "";
     return `${who}: q\u00b7k ${scoreText(s, error)}${scaled}${blocked ? ", masked" : ""}, weight ${weight}`;
@@ -467,6 +493,7 @@ function render({ model, el }) {
   // JupyterLab puts the widget into the page after it is made; until then nothing has a colour.
   function draw() {
     if (!root.isConnected) return;
+    if (!get("mask")) fetchFuture();
     const k = current(), w = weightsOf(k);
     title.textContent = `Layer ${get("layer")}, head ${get("head")}`;
     for (const [id, it] of views) it.press(get("view") === id);
@@ -502,7 +529,10 @@ function render({ model, el }) {
   const themes = new MutationObserver(draw), dark = matchMedia("(prefers-color-scheme: dark)");
   themes.observe(document.body, { attributeFilter: ["data-jp-theme-light", "class"] });
   dark.addEventListener("change", draw);
+  model.on("msg:custom", receive);
   return () => {
+    clearTimeout(patience);
+    model.off("msg:custom", receive);
     themes.disconnect();
     dark.removeEventListener("change", draw);
     stops.forEach((stop) => stop());

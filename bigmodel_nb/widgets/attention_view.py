@@ -327,9 +327,10 @@ class AttentionView(CourseWidget):
     the one that looks most at the previous token. Errors: DataError and ModelError for input that
     can't be shown.
 
-    What the switches can do: with a model, the scale 1/sqrt(d_k) can be taken out, and the causal mask
-    too where the scores of later tokens fit into 1 MB (48 heads: 79 tokens; 144 heads: 45). Plain
-    weights hold no scores, so their scale stays; the mask can be put on if they look ahead.
+    What the switches can do: with a model, the scale 1/sqrt(d_k) and the causal mask can be taken out.
+    Where the scores of later tokens don't fit into 1 MB with the rest (48 heads: beyond 79 tokens; 144
+    heads: beyond 45), the browser asks the kernel for them, once, when the mask is first taken out.
+    Plain weights hold no scores, so their scale stays; the mask can be put on if they look ahead.
     Weights are right to 3 significant digits wherever they are 1e-6 or more.
     """
 
@@ -376,6 +377,7 @@ class AttentionView(CourseWidget):
             tokens=tokens, layers=layers, heads=scores.shape[1], past=past, future=ahead, tops=tops + ahead_tops,
             divisors=sent, causal=causal, mask=causal,
         )
+        self.on_msg(self._answer)
         found = self.search("previous token") if layer is None and head is None else []
         self.layer, self.head = found[0][:2] if found else (layers[0] if layer is None else layer, head or 0)
 
@@ -391,9 +393,14 @@ class AttentionView(CourseWidget):
     def _possible(self, proposal):
         if proposal.trait.name == "scale" and not proposal.value and not self.divisors:
             raise DataError("weights without q·k have no scale to take out. Next: AttentionView(model, tokenizer, text).")
-        if proposal.trait.name == "mask" and not proposal.value and not self.future and len(self.tokens) > 1:
-            raise DataError("the scores of later tokens are not here to be unmasked. Next: take fewer tokens or layers.")
+        if proposal.trait.name == "mask" and not proposal.value and self._given and self.causal and len(self.tokens) > 1:
+            raise DataError("weights that are zero after the query hold no scores to unmask. Next: AttentionView(model, tokenizer, text).")
         return proposal.value
+
+    def _answer(self, _, message, __) -> None:
+        """Send the scores of later tokens to a browser that asks for them."""
+        if message == {"kind": "future"} and not self._given:
+            self.send(message, list(pack(self._scores, self._divisors, future=True)))
 
     @cached_property
     def attentions(self) -> np.ndarray:

@@ -113,6 +113,7 @@ async ({ esm, css, state }) => {
   for (const [name, value] of Object.entries(state))  // bytes arrive as a DataView, as from a kernel
     if (value?.base64 !== undefined) state[name] = new DataView(Uint8Array.from(atob(value.base64), (c) => c.charCodeAt(0)).buffer);
   window.saved = [];
+  window.sent = [];
   window.model = {
     get: (name) => state[name],
     set: (name, value) => {
@@ -122,6 +123,11 @@ async ({ esm, css, state }) => {
     save_changes: () => { window.saved.push(pending); pending = {}; },
     on: (name, f) => (listeners[name] ??= []).push(f),
     off: (name, f) => { listeners[name] = listeners[name].filter((g) => g !== f); },
+    send: (message) => window.sent.push(message),
+    receive: (message, buffers) => {
+      const views = buffers.map(({ base64 }) => new DataView(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer));
+      for (const f of listeners["msg:custom"] ?? []) f(message, views);
+    },
     listening: () => Object.values(listeners).flat().length,
   };
   document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
@@ -158,6 +164,16 @@ class WidgetPage:
     def saved(self) -> list[dict]:
         """What the widget has sent to the kernel."""
         return self.page.evaluate("saved")
+
+    def answer(self) -> list[dict]:
+        """Give the widget's messages to Python and Python's answers to the page -> the messages."""
+        sent = self.page.evaluate("sent.splice(0)")
+        self.widget.send = lambda message, buffers=(): self.page.evaluate(
+            "([m, b]) => model.receive(m, b)", [message, [as_base64(data) for data in buffers]]
+        )
+        for message in sent:
+            self.widget._handle_custom_msg(message, [])
+        return sent
 
     def call(self, function: str, *arguments):
         """Result of a pure function that the widget's module exports."""

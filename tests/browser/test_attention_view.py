@@ -251,6 +251,40 @@ def test_mask_is_taken_off_in_the_browser(shown, view):
     assert now(shown, "mask", "scale") == [False, False]
 
 
+@pytest.fixture
+def without_future(small, monkeypatch):
+    monkeypatch.setattr("bigmodel_nb.widgets.attention_view.ROOM", 0)
+    return small(layer=1, head=2)
+
+
+def test_scores_that_did_not_fit_are_asked_for_once(blank_page, without_future):
+    view = without_future
+    shown = blank_page(view)
+    option(shown, "query", 2).focus()
+    before = values(shown)
+    press(shown, "Causal mask")
+    assert values(shown) == before and "as soon as the kernel" in shown.page.inner_text(".why")
+    press(shown, "Causal mask")
+    press(shown, "Causal mask")
+    assert shown.answer() == [{"kind": "future"}]
+    assert right(values(shown), softmax(scores_of(view, 1, 2)[2] / math.sqrt(8)))
+    assert not shown.page.locator(".why").is_visible()
+    option(shown, "query", 3).focus()
+    press(shown, "Scores")
+    shown.push(layer=0, head=1, query=0)
+    assert "looks at 10 keys" in shown.page.inner_text(".steps") and shown.answer() == []
+
+
+def test_the_mask_stays_where_no_kernel_answers(blank_page, without_future):
+    shown = blank_page(without_future)
+    shown.page.clock.install()
+    press(shown, "Causal mask")
+    shown.page.clock.run_for(6000)
+    assert "has not sent" in shown.page.inner_text(".why")
+    option(shown, "query", 2).focus()
+    assert values(shown)[3:] == [None] * (T - 3)
+
+
 def test_every_value_of_every_head(shown, view):
     """All that a learner can point at, under all four settings of the switches."""
     script = """async ([layer, head, i]) => {
@@ -418,7 +452,6 @@ def test_gpt2_small_is_drawn_within_a_second_and_switched_within_50_ms(blank_pag
       return taken;
     }""")
     assert first < 1000
-    assert shown.page.get_by_role("button", name="Causal mask").is_disabled() and "144 heads over 64 tokens" in shown.page.inner_text(".why")
     assert shown.fastest('model.set("layer", i % 12); model.set("head", (5 * i) % 12)') < 50
     for view in ("matrix", "scores"):
         shown.push(view=view)
@@ -426,6 +459,13 @@ def test_gpt2_small_is_drawn_within_a_second_and_switched_within_50_ms(blank_pag
     shown.push(view="lines")
     assert shown.fastest('model.set("query", i)') < 50
     assert shown.fastest('model.set("scale", i % 2 > 0)') < 100  # all heads anew
+    press(shown, "Causal mask")
+    assert shown.answer() == [{"kind": "future"}]
+    shown.push(layer=3, head=4, query=20, scale=True)
+    scores, divisor = large._scores[3, 4, 20], large._divisors[3]
+    assert right(values(shown), softmax(scores / divisor))
+    assert shown.fastest('model.set("mask", i % 2 > 0)') < 100
+    assert shown.fastest('model.set("layer", i % 12); model.set("head", (5 * i) % 12)') < 50
 
 
 SWITCH = """
@@ -459,6 +499,9 @@ def test_clean_up_leaves_nothing(shown):
 
 LAB = """
 import bigmodel_nb as bn
+bn.widgets.AttentionView  # loads the module
+import sys
+sys.modules["bigmodel_nb.widgets.attention_view"].ROOM = 0  # the scores of later tokens are then asked for
 model, tokenizer = bn.load_gpt2()
 view = bn.widgets.AttentionView(model, tokenizer, "The king had a fox, and the fox had a king.")
 view
@@ -477,4 +520,8 @@ def test_in_jupyterlab(lab):
     assert "Layer 1, head 1" in page.inner_text(".bn-attention header")
     page.keyboard.press("a")  # would insert a cell
     assert page.locator(".jp-CodeCell").count() == 3
+    page.get_by_role("button", name="Lines").click()
+    page.get_by_role("option", name="query 0:").focus()
+    page.get_by_role("button", name="Causal mask").click()
+    page.wait_for_function("[...document.querySelectorAll('.bn-attention .tokens.key .value')].every((it) => it.textContent)")
     notebook.dark()

@@ -294,7 +294,14 @@ def test_gpt2_small_with_64_tokens_is_below_a_megabyte(pocket):
     data, _ = view._repr_mimebundle_()
     assert len(data["image/svg+xml"]) + len(data["image/png"]) < 120_000
     assert sent_bytes(view) <= 1_000_000
-    assert not view.future  # the scores of later tokens would not fit
+    assert not view.future  # the scores of later tokens would not fit; the browser asks for them
+    answers = []
+    view.send = lambda message, buffers: answers.append((message, buffers))
+    view._handle_custom_msg({"kind": "future"}, [])
+    view._handle_custom_msg({"kind": "else"}, [])
+    (message, (codes, tops)), = answers
+    assert message == {"kind": "future"} and len(codes) == 2 * 144 * 64 * 63 // 2 and len(tops) == 4 * 144 * 64
+    view.mask = False
 
 
 def test_scores_of_later_tokens_travel_where_they_fit(pocket):
@@ -396,7 +403,7 @@ def test_bad_arrays_are_named(wrong, says):
 def test_bad_settings_are_named(pocket):
     view = AttentionView(attentions=raw(T=3), tokens=names(3))
     for name, value, says in [("layer", 2, "one of 0, 1; received 2"), ("head", -1, "received -1"), ("query", 3, "received 3"),
-                              ("scale", False, "no scale"), ("mask", False, "not here")]:
+                              ("scale", False, "no scale"), ("mask", False, "no scores to unmask")]:
         with pytest.raises(DataError, match=says):
             setattr(view, name, value)
     view.query, view.layer, view.view = 2, 1, "matrix"
