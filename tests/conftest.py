@@ -1,8 +1,10 @@
 """Options and reports of the test suite.
 
-`pytest` runs the package's tests and pass 1 of every notebook; `--pass2` (always on in CI) runs the
-notebooks again with their exercises solved; `--avx2` makes pass 1 compute as an older CPU would.
-With CI=true, tests that must run there fail where they would be skipped.
+`pytest` runs the package's tests and pass 1 of every notebook; `-m notebook` runs the notebooks alone,
+`-m "not notebook"` the rest, which may be shared out over processes (`-n 2`). `--pass2` (always on in
+CI) runs the notebooks again with their exercises solved, computing as an older CPU would, on one
+thread; `--avx2` makes pass 1 do so, too. With CI=true, tests that must run there fail where they
+would be skipped.
 """
 
 from __future__ import annotations
@@ -14,10 +16,14 @@ import pytest
 
 from tests.network.offline import namespace
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # processes side by side, with a thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 TESTS = Path(__file__).parent
 REQUIRED = [TESTS / "browser", TESTS / "network", TESTS / "gpt2" / "test_hub.py", TESTS / "test_notebooks.py"]
-REPORT = pytest.StashKey[list[str]]()
+SAID: list[str] = []
 MARKERS = {
+    "notebook": "runs a notebook of the course, measured: one at a time, with nothing beside it",
     "slow": "takes more than a few seconds (deselect with -m 'not slow')",
     "required_in_ci": "fails in CI where it would be skipped",
 }
@@ -36,18 +42,23 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.stash[REPORT] = []
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
 def pytest_report_header(config):
-    passes = "pass 1" + ", AVX2 at most, one thread" * config.option.avx2 + ", pass 2" * config.option.pass2
+    old = " with AVX2 at most on one thread"
+    passes = "pass 1" + old * config.option.avx2 + f", pass 2{old}" * config.option.pass2
     return f"notebooks: {passes}; network: {' '.join(namespace()) or 'recorder only, no namespace permitted'}"
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    if lines := config.stash[REPORT]:
+def pytest_runtest_logreport(report):
+    if report.when == "call":
+        SAID.extend(line for name, line in report.user_properties if name == "say")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if lines := SAID:
         terminalreporter.section("notebooks")
         for line in lines:
             terminalreporter.line(line)
@@ -56,7 +67,7 @@ def pytest_terminal_summary(terminalreporter, config):
 @pytest.fixture
 def say(request):
     """Print a line in the summary at the end, whether the test passes or not."""
-    return request.config.stash[REPORT].append
+    return lambda line: request.node.user_properties.append(("say", line))
 
 
 # In CI a skip of what must run there is a failure

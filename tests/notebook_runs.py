@@ -155,11 +155,12 @@ def end(pid: int) -> None:
 # Pass 2
 
 
-def second_run(first: Run) -> list[str]:
+def second_run(first: Run, extra_env: Mapping[str, str] | None = None) -> list[str]:
     """Run the notebook solved, over what pass 1 left; what differs from the stored outputs."""
     folder = first.notebook.parent.parent
     result = folder / "solved.ipynb"
-    offline = prepare([sys.executable, "-c", SOLVE, first.notebook, result], first.env, folder / "network2.log")
+    env = first.env | dict(extra_env or {})
+    offline = prepare([sys.executable, "-c", SOLVE, first.notebook, result], env, folder / "network2.log")
     done = subprocess.run(offline.command, env=offline.env, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
     if done.returncode:
         return [f"the solved notebook fails: {done.stderr[-6000:]}"]
