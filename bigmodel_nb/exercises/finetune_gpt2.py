@@ -412,7 +412,7 @@ def _check_loss_edges(attempt):
     attempt.expect(case, _loss_oracle(*case), "The second row has no counted token at all.")
 
 
-def _loss_gradient(fn, logits, labels):
+def loss_gradient(fn, logits, labels):
     logits = logits.detach().requires_grad_()
     loss = fn(logits, labels)
     if not loss.requires_grad:
@@ -425,8 +425,8 @@ def _check_loss_gradient(attempt):
     rng = np.random.default_rng(6)
     for _ in range(4):
         case = _loss_case(rng)
-        expected = _loss_gradient(_loss_oracle, *case)
-        attempt.expect(case, expected, "This is the gradient of your loss.", drive=_loss_gradient)
+        expected = loss_gradient(_loss_oracle, *case)
+        attempt.expect(case, expected, "This is the gradient of your loss.", drive=loss_gradient)
 
 
 def _loss_probes():

@@ -9,7 +9,7 @@ import numpy as np
 
 from .engine.compare import type_name
 from .engine.model import Check, Exercise, Failed, Misconception
-from .finetune_gpt2 import _loss_gradient
+from .finetune_gpt2 import loss_gradient
 
 
 def positional_encoding(T, d_model):
@@ -418,7 +418,7 @@ def _check_label_edges(attempt):
 
 
 def _label_gradient(fn, logits, labels, pad_id):
-    return _loss_gradient(lambda z, y: fn(z, y, pad_id), logits, labels)
+    return loss_gradient(lambda z, y: fn(z, y, pad_id), logits, labels)
 
 
 def _check_label_gradient(attempt):
