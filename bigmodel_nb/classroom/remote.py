@@ -182,13 +182,16 @@ def error_named(name: str) -> type[BaseException]:
 
 
 def by_value(lesson: str) -> list[Path]:
-    """Let what a lesson's module defines travel whole, since the isolated process can't read that module.
+    """The files of all lessons' exercises, to be hidden from an isolated process: they hold the solutions.
 
-    The files of all lessons' exercises, to be hidden from it: they hold the solutions.
+    What the lesson's module defines travels whole from now on, since that process can't import it.
     """
     from bigmodel_nb.exercises.engine import catalogue
 
-    cloudpickle.register_pickle_by_value(importlib.import_module(f"bigmodel_nb.exercises.{lesson}"))
+    importlib.import_module(f"bigmodel_nb.exercises.{lesson}")
+    for name in catalogue.lessons():  # a lesson may use another one's helpers
+        if module := sys.modules.get(f"bigmodel_nb.exercises.{name}"):
+            cloudpickle.register_pickle_by_value(module)
     folder = Path(importlib.import_module("bigmodel_nb.exercises").__file__).parent
     return [folder / f"{name}.py" for name in catalogue.lessons()]
 
