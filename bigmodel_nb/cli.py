@@ -141,6 +141,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--processes", type=int, metavar="N", help="learners at a time (default: one for each core)")
     sub.add_argument("--trust", action="store_true", help="where nothing can be isolated, run the submissions with your own rights")
 
+    sub = step("guide", class_guide, "Write a teacher's page on each lesson: plan, questions, expected mistakes, what to skip.")
+    sub.add_argument("--into", metavar="DIR", required=True, help="a Markdown file for each lesson goes here")
+    sub.add_argument("--lessons", nargs="+", metavar="LESSON", help="numbers or names (default: all)")
+
     command("bench", bench, "Measure training and sampling speed here, beside transformers.")
     return parser
 
@@ -366,6 +370,16 @@ def class_grade(arguments: argparse.Namespace) -> int:
         if name:
             with open(name, "w", encoding="utf-8", newline="") as out:
                 write(graded, out)
+    return OK
+
+
+def class_guide(arguments: argparse.Namespace) -> int:
+    from . import course
+    from .classroom import guide
+
+    lessons = [course.lesson(key) for key in arguments.lessons] if arguments.lessons else course.lessons()
+    made = guide.write_all(Path(arguments.into), lessons)
+    print(f"{len(made)} pages in {arguments.into}")
     return OK
 
 
