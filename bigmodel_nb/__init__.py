@@ -29,6 +29,13 @@ _MODULES = ("course", "datasets", "device", "errors", "exercises", "gpt2", "memo
 __all__ = [*_ATTRIBUTES, *_MODULES]
 
 
+def load_ipython_extension(shell) -> None:
+    """`%load_ext bigmodel_nb`: the magics of the course."""
+    from .lab.magics import load
+
+    load(shell)
+
+
 def __getattr__(name: str):
     if name in _ATTRIBUTES:
         value = getattr(importlib.import_module(f"{__name__}.{_ATTRIBUTES[name]}"), name)

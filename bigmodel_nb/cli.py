@@ -115,6 +115,36 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("folders", nargs="*", metavar="DIR", help="workspaces, or a folder of them (default: the one you are in)")
     sub.add_argument("--csv", metavar="FILE", help="write a row for each learner and exercise instead")
 
+    sub = command("class", None, "Hand out workspaces to a class, collect and grade what comes back.")
+    steps = sub.add_subparsers(title="steps", metavar="STEP", required=True)
+
+    def step(name: str, function, help: str) -> argparse.ArgumentParser:
+        sub = steps.add_parser(name, help=help, description=help)
+        sub.set_defaults(command=function, parser=sub)
+        return sub
+
+    sub = step("new", class_new, "Make a workspace for each learner of a roster; those that are there stay as they are.")
+    sub.add_argument("folder", metavar="DIR", help="where the workspaces go")
+    sub.add_argument("--roster", metavar="FILE", required=True, help="CSV with a column 'id' (or 'email') and, if you like, 'name'")
+    sub.add_argument("--archives", action="store_true", help="one .zip a learner instead of a folder")
+
+    sub = step("collect", class_collect, "Copy the notebooks from workspaces and archives that were handed in.")
+    sub.add_argument("sources", nargs="+", metavar="SOURCE", help="workspaces, .zip files, or folders that hold some")
+    sub.add_argument("--into", metavar="DIR", required=True, help="a folder for each learner is made here; nothing is overwritten")
+    sub.add_argument("--roster", metavar="FILE", help="name those who handed in nothing, too")
+
+    sub = step("grade", class_grade, "Judge the exercises in collected notebooks, each learner's code isolated from everything else.")
+    sub.add_argument("folder", metavar="DIR", help="holds a folder for each learner, as 'class collect' makes it")
+    sub.add_argument("--lessons", nargs="+", metavar="LESSON", help="numbers or names (default: all)")
+    sub.add_argument("--csv", metavar="FILE", help="write a row for each learner and exercise")
+    sub.add_argument("--html", metavar="FILE", help="write a page for the teacher")
+    sub.add_argument("--processes", type=int, metavar="N", help="learners at a time (default: one for each core)")
+    sub.add_argument("--trust", action="store_true", help="where nothing can be isolated, run the submissions with your own rights")
+
+    sub = step("guide", class_guide, "Write a teacher's page on each lesson: plan, questions, expected mistakes, what to skip.")
+    sub.add_argument("--into", metavar="DIR", required=True, help="a Markdown file for each lesson goes here")
+    sub.add_argument("--lessons", nargs="+", metavar="LESSON", help="numbers or names (default: all)")
+
     command("bench", bench, "Measure training and sampling speed here, beside transformers.")
     return parser
 
@@ -301,6 +331,55 @@ def report(arguments: argparse.Namespace) -> int:
         return OK
     sizes = Counter(it.partition(".")[0] for it in ids)
     print(of_workspaces.of_one(found[0], sizes) if len(found) == 1 else of_workspaces.of_class(found, sizes))
+    return OK
+
+
+def class_new(arguments: argparse.Namespace) -> int:
+    from .classroom import roster
+
+    made = roster.hand_out(roster.read_roster(Path(arguments.roster)), Path(arguments.folder), arguments.archives)
+    print(f"{len(made)} workspaces in {arguments.folder}")
+    return OK
+
+
+def class_collect(arguments: argparse.Namespace) -> int:
+    from .classroom import roster
+
+    learners = roster.read_roster(Path(arguments.roster)) if arguments.roster else []
+    found = roster.collect([Path(source) for source in arguments.sources], Path(arguments.into), learners)
+    for it in found:
+        print(f"{it.id}: {it.notebooks} notebooks{it.note and ', '}{it.note}" if it.folder else f"{it.id}: {it.note}")
+    return OK if any(it.folder for it in found) else FAILED
+
+
+def class_grade(arguments: argparse.Namespace) -> int:
+    from .classroom import grade, pages
+
+    folder = Path(arguments.folder)
+    learners = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")) if folder.is_dir() else []
+    if not learners:
+        raise CourseError(f"{folder} holds no learners' folders. Next: bigmodel-nb class collect SOURCE... --into {folder}")
+    ids = grade.wanted_ids(arguments.lessons)
+
+    def done(one) -> None:
+        print(f"{one.learner}: {one.passed()} of {len(ids)} passed, {one.seconds:.0f} s", file=sys.stderr, flush=True)
+
+    graded = grade.grade_class(learners, ids, arguments.trust, arguments.processes, done)
+    print(pages.table(graded))
+    for name, write in ((arguments.csv, pages.write_csv), (arguments.html, lambda it, out: out.write(pages.page(it)))):
+        if name:
+            with open(name, "w", encoding="utf-8", newline="") as out:
+                write(graded, out)
+    return OK
+
+
+def class_guide(arguments: argparse.Namespace) -> int:
+    from . import course
+    from .classroom import guide
+
+    lessons = [course.lesson(key) for key in arguments.lessons] if arguments.lessons else course.lessons()
+    made = guide.write_all(Path(arguments.into), lessons)
+    print(f"{len(made)} pages in {arguments.into}")
     return OK
 
 

@@ -104,7 +104,7 @@ def write_csv(found: Iterable[Learner], ids: Iterable[str], out: TextIO) -> None
     rows.writerow(COLUMNS)
     for learner in found:
         for id in [*ids, *sorted(learner.state["exercises"].keys() - set(ids))]:
-            rows.writerow([_cell(value) for value in _csv_row(learner, id)])
+            rows.writerow([disarmed(value) for value in _csv_row(learner, id)])
 
 
 def _csv_row(learner: Learner, id: str) -> tuple[object, ...]:
@@ -127,10 +127,10 @@ def _most(counts: Mapping[str, object]) -> str:
     return max(sorted(counts), key=counts.get, default="")
 
 
-def _cell(value: object) -> object:
+def disarmed(value: object) -> object:
     """A learner can write anything into a progress file: no cell may begin a spreadsheet's formula.
 
-    >>> _cell("=HYPERLINK(1)"), _cell(3)
+    >>> disarmed("=HYPERLINK(1)"), disarmed(3)
     ("'=HYPERLINK(1)", 3)
     """
     text = " ".join(str(value).split())

@@ -22,7 +22,11 @@ def judge(exercise: Exercise, work: Any, seconds: float | None = None) -> Verdic
         return Verdict(exercise.id, "failed", text=text)
     if is_stub(work):
         return Verdict(exercise.id, "not attempted", text="Nothing is written yet.")
-    attempt = Attempt(exercise, work, seconds)
+    return verdict(exercise, Attempt(exercise, work, seconds))
+
+
+def verdict(exercise: Exercise, attempt: Attempt) -> Verdict:
+    """What the checks of an exercise say of an attempt, wherever its work runs."""
     with sandbox.random_state_kept():
         try:
             run_checks(exercise, attempt)

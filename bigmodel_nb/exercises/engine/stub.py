@@ -32,6 +32,21 @@ def is_stub(work: Any) -> bool:
     return code is not None and _idle(code)
 
 
+def is_stub_source(source: str) -> bool:
+    """The same of the source of one function or class, which is compiled and not run.
+
+    >>> is_stub_source("def f(x): ..."), is_stub_source("def f(x): return x")
+    (True, False)
+    """
+    own = _codes(compile(source, "<source>", "exec"))
+    inner = [code for code in own if not code.co_flags & inspect.CO_NEWLOCALS]  # the body of a class
+    return all(_idle(code, is_method=True) for body in inner for code in _codes(body)) if inner else all(map(_idle, own[-1:]))
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    return [it for it in code.co_consts if isinstance(it, CodeType)]
+
+
 def code_of(work: Any) -> CodeType | None:
     """The code of a function, under decorators and method wrappers; None if it has none."""
     if isinstance(work, (staticmethod, classmethod)):

@@ -1,0 +1,1 @@
+"""A class of learners: workspaces handed out, collected and graded."""
