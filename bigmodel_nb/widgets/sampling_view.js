@@ -91,6 +91,7 @@ function render({ model, el }) {
     const text = area.value.toWellFormed?.() ?? area.value;
     clearTimeout(typing);
     typing = setTimeout(() => {
+      if (text === get("prompt")) return;
       ask("reading the prompt");
       save({ prompt: text });
     }, 400);
@@ -267,7 +268,7 @@ function render({ model, el }) {
     topK.set(Math.max(0, options.indexOf(get("top_k"))));
     topP.set(get("top_p"));
     const now = measured(get("current")), { tokens, held } = now, total = get("vocab_size");
-    written.replaceChildren(h("span", { class: "faint" }, get("prompt")), ...path.slice(1).map((i) =>
+    written.replaceChildren(h("span", { class: "faint" }, get("answered")), ...path.slice(1).map((i) =>
       h("button", { type: "button", class: "chip", "aria-label": `go back to ${visible(node(i).text)}`, click: () => go(i) }, visible(node(i).text))));
     share.firstChild.style.width = `${100 * held}%`;
     share.setAttribute("aria-label", `${percent(held)} of the probability kept`);
@@ -281,7 +282,7 @@ function render({ model, el }) {
     say(`${path.length - 1} tokens chosen. ${summary.textContent}`);
   }
 
-  const stop = listen(model, ["prompt", "temperature", "top_k", "top_p", "nodes", "current", "trouble"], draw);
+  const stop = listen(model, ["prompt", "answered", "temperature", "top_k", "top_p", "nodes", "current", "trouble"], draw);
   const answered = () => {
     settle();
     note.textContent = get("trouble");

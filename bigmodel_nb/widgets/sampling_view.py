@@ -158,6 +158,7 @@ class SamplingView(CourseWidget):
     nodes = t.List(t.Dict()).tag(sync=True)
     current = t.Int(0).tag(sync=True)
     wanted = t.List(t.Int()).tag(sync=True)  # [node, rank, number of the request]
+    answered = t.Unicode().tag(sync=True)  # the prompt that `nodes` belong to
     trouble = t.Unicode().tag(sync=True)
 
     def __init__(self, model, tokenizer, prompt: str = "Once upon a time there was a", *, temperature=1.0, top_k=None, top_p=None) -> None:
@@ -166,7 +167,7 @@ class SamplingView(CourseWidget):
         self._sizes = group_sizes(self._reader.vocab_size)
         self._rows, self._orders = [], []
         super().__init__(
-            prompt=prompt, temperature=float(temperature), top_k=int(top_k or 0), top_p=float(top_p or 1.0),
+            prompt=prompt, answered=prompt, temperature=float(temperature), top_k=int(top_k or 0), top_p=float(top_p or 1.0),
             sizes=self._sizes[EXACT:], vocab_size=self._reader.vocab_size, nodes=self._grown(prompt),
         )
         self._first = (prompt, self.temperature, self.top_k, self.top_p, self.nodes)
@@ -245,7 +246,7 @@ class SamplingView(CourseWidget):
             self.trouble = str(error)
             return
         with self.hold_sync():
-            self.current, self.trouble, self.nodes = 0, "", nodes
+            self.current, self.trouble, self.answered, self.nodes = 0, "", change.new, nodes
 
     # What is shown
 
@@ -260,7 +261,7 @@ class SamplingView(CourseWidget):
     @property
     def text(self) -> str:
         """The prompt and the tokens chosen so far."""
-        return self.prompt + "".join(self.nodes[i]["text"] for i in self.path)
+        return self.answered + "".join(self.nodes[i]["text"] for i in self.path)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -279,6 +280,13 @@ class SamplingView(CourseWidget):
         d = _distances(nodes[0])
         p = masses(d, self._sizes, temperature)
         return masses(d, self._sizes, 1.0), p, *_kept(p, self._sizes, temperature, top_k, top_p)
+
+    def _chance(self, nodes: list[dict], node: dict) -> float:
+        """With which probability a node's token was to be drawn, at first."""
+        _, temperature, top_k, top_p, _ = self._first
+        p = masses(_distances(nodes[node["parent"]]), self._sizes, temperature)
+        tokens, mass = _kept(p, self._sizes, temperature, top_k, top_p)
+        return float(p[node["rank"]] / mass) if node["rank"] < tokens else 0.0
 
     def describe(self) -> str:
         prompt, temperature, top_k, top_p, nodes = self._first
@@ -301,7 +309,7 @@ class SamplingView(CourseWidget):
         picture.rect(10 + 700 * mass, 50, 700 * (1 - mass), 10, GRID)
         after = [p[i] / mass if i < tokens else 0.0 for i in range(min(BARS, len(p)))]
         _draw_bars(picture, 84, nodes[0]["names"], own, after)
-        _draw_tree(picture, 84 + 22 * BARS + 36, nodes, places)
+        _draw_tree(picture, 84 + 22 * BARS + 36, nodes, places, [1.0, *(self._chance(nodes, node) for node in nodes[1:])])
         return picture
 
 
@@ -352,11 +360,14 @@ def _layout(nodes: list[dict]) -> list[tuple[int, int]]:
     return places
 
 
-def _draw_tree(picture: Picture, top: float, nodes: list[dict], places: list[tuple[int, int]]) -> None:
+def _draw_tree(picture: Picture, top: float, nodes: list[dict], places: list[tuple[int, int]], chances: list[float]) -> None:
     x, y = (lambda depth: 14 + 118 * depth), (lambda line: top + 22 * line)
+    labels = [f"{visible(node['text'])[:9]} {chance:.2f}" for node, chance in zip(nodes, chances)]
+    labels[0] = "prompt"
     for i, node in enumerate(nodes):
         depth, line = places[i]
-        if node["parent"] >= 0:
-            d, above = places[node["parent"]]
-            picture.line([(x(d) + 92, y(above) - 4), (x(depth) - 12, y(line) - 4), (x(depth) - 3, y(line) - 4)], GRID, 1.5)
-        picture.text(x(depth), y(line), visible(node["text"])[:13] if node["parent"] >= 0 else "prompt", 12, INK if node["parent"] >= 0 else FAINT)
+        if (parent := node["parent"]) >= 0:
+            d, above = places[parent]
+            begin = x(d) + min(96, 7 * len(labels[parent]) + 8)
+            picture.line([(begin, y(above) - 4), (x(depth) - 14, y(line) - 4), (x(depth) - 3, y(line) - 4)], GRID, 1.5)
+        picture.text(x(depth), y(line), labels[i], 12, INK if chances[i] else FAINT)
