@@ -96,10 +96,14 @@ function render({ model, el }) {
       save({ prompt: text });
     }, 400);
   });
-  const options = [...new Set([...TOP_K.filter((k) => k < get("vocab_size")), get("top_k") || 1])].sort((a, b) => a - b).concat(0);
+  const options = [...TOP_K.filter((k) => k < get("vocab_size")), 0]; // 0: all
+  const placeOf = (k) => {
+    if (!options.includes(k)) options.splice(options.findIndex((it) => it === 0 || it > k), 0, k);
+    return options.indexOf(k);
+  };
   const temperature = slider({ label: "temperature", min: 0, max: 2, step: 0.05, value: get("temperature"),
     format: (x) => (x === 0 ? "0: greedy" : x.toFixed(2)), change: (x) => save({ temperature: x }) });
-  const topK = slider({ label: "top-k", min: 0, max: options.length - 1, value: options.indexOf(get("top_k")),
+  const topK = slider({ label: "top-k", min: 0, max: options.length, value: placeOf(get("top_k")),
     format: (i) => (options[i] ? String(options[i]) : "all"), change: (i) => save({ top_k: options[i] }) });
   const topP = slider({ label: "top-p", min: 0.05, max: 1, step: 0.01, value: get("top_p"),
     format: (x) => (x >= 1 ? "all" : x.toFixed(2)), change: (x) => save({ top_p: x }) });
@@ -265,7 +269,7 @@ function render({ model, el }) {
     while (node(path[0])?.parent >= 0) path.unshift(node(path[0]).parent);
     if (document.activeElement !== area && area.value !== get("prompt")) area.value = get("prompt");
     temperature.set(get("temperature"));
-    topK.set(Math.max(0, options.indexOf(get("top_k"))));
+    topK.set(placeOf(get("top_k")), { max: options.length - 1 });
     topP.set(get("top_p"));
     const now = measured(get("current")), { tokens, held } = now, total = get("vocab_size");
     written.replaceChildren(h("span", { class: "faint" }, get("answered")), ...path.slice(1).map((i) =>
