@@ -726,9 +726,18 @@ def _check_loop(cases, why=""):
         rng = np.random.default_rng(10)
         for about in cases:
             case = _loop_case(rng, **about)
-            attempt.expect(case, _loop_oracle(*case), why or f"n is {case[2]}, the temperature {case[3]}, and the filter {case[4]!r}.")
+            about_case = f"n is {case[2]}, the temperature {case[3]}, and the filter {case[4]!r}."
+            attempt.expect(case, _loop_oracle(*case), why or about_case)
 
     return check
+
+
+_check_loop_once = _check_loop([{"n": 1, "temperature": 1.0, "kind": "all"}, {"n": 1, "temperature": 0.5, "kind": "all"}])
+_check_loop_often = _check_loop([{"n": 4, "kind": "all"}, {"B": 3, "n": 6, "kind": "all"}, {"B": 1, "T": 1, "n": 5}])
+_check_loop_filters = _check_loop(
+    [{"kind": kind, "temperature": t} for kind in ("best two", "nucleus of 0.7") for t in (0.5, 1.7)]
+)
+_check_loop_none = _check_loop([{"n": 0}, {"B": 1, "n": 0}], "n is 0: the text stays as it is.")
 
 
 def _loop_probes():
@@ -1123,6 +1132,10 @@ def _best_text_only(ids, scores, logits, k):
     return _cat(ids[row].expand(k, -1), token.unsqueeze(1)), best
 
 
+def _first_texts(ids, row, token):
+    return _cat(ids.expand(len(token), -1) if len(ids) == 1 else ids[: len(token)], token.unsqueeze(1))
+
+
 def _smallest(total, k):
     return total.flatten().topk(k, largest=False)
 
@@ -1162,7 +1175,7 @@ _BEAM_MISCONCEPTIONS = (
     ),
     Misconception(
         "texts_not_followed",
-        _beam_with(text=lambda ids, row, token: _cat(ids.expand(len(token), -1) if len(ids) == 1 else ids[: len(token)], token.unsqueeze(1))),
+        _beam_with(text=_first_texts),
         "Your scores are right, but a new token is appended to another text than the one it continues. "
         "Which row of ids did each place come from?",
     ),
@@ -1274,6 +1287,20 @@ def _check_generation(kinds, right, why):
     return check
 
 
+_check_honest = _check_generation(_HONEST, True, "is right")
+_check_article = _check_generation(_FAULTY[:2], False, "is wrong")
+_check_outline = _check_generation(
+    ("prompt left out", "one token short", "one token more", "prompt overwritten", "prompt written anew"), False, "is wrong"
+)
+_check_tokens = _check_generation(
+    ("same token n times", "last token only", "one place too early", "least probable"), False, "is wrong"
+)
+_check_hidden = _check_generation(
+    ("window of 6", "first row for all", "last row wrong", "second best at the end", "first token only",
+     "first new token changed"), False, "is wrong"
+)  # fmt: skip
+
+
 def _generation_probes():
     return [(Generator(kind),) for kind in _HONEST + _FAULTY]
 
@@ -1306,6 +1333,11 @@ def _tested(judge, ns=(1, 2, 9), ids=((3, 1, 4, 1, 5), (9, 2, 6, 5, 3)), reach=N
 
 def _same(out, right):
     return out.shape == right.shape and bool((out == right).all())
+
+
+def _same_new(out, right, prompt, model):
+    T = prompt.shape[1]
+    return _same(out[:, T - right.shape[1] :], right[:, T:])
 
 
 def _own_argmax(out, right, prompt, model):
@@ -1341,7 +1373,7 @@ _GENERATION_MISCONCEPTIONS = (
     ),
     Misconception(
         "only_the_new_tokens",
-        _tested(lambda out, right, prompt, model: _same(out[:, -(right.shape[1] - prompt.shape[1]) :], right[:, prompt.shape[1] :])),
+        _tested(_same_new),
         "You compare the new tokens only. The prompt must stand before them, unchanged.",
     ),
     Misconception(
@@ -1466,10 +1498,10 @@ EXERCISES = (
             "torch.cat wants (B, 1).",
         ),
         checks=(
-            Check("one token", _check_loop([{"n": 1, "temperature": 1.0, "kind": "all"}, {"n": 1, "temperature": 0.5, "kind": "all"}])),
-            Check("several tokens", _check_loop([{"n": 4, "kind": "all"}, {"B": 3, "n": 6, "kind": "all"}, {"B": 1, "T": 1, "n": 5}])),
-            Check("filters", _check_loop([{"kind": kind, "temperature": t} for kind in ("best two", "nucleus of 0.7") for t in (0.5, 1.7)])),
-            Check("no token", _check_loop([{"n": 0}, {"B": 1, "n": 0}], "n is 0: the text stays as it is.")),
+            Check("one token", _check_loop_once),
+            Check("several tokens", _check_loop_often),
+            Check("filters", _check_loop_filters),
+            Check("no token", _check_loop_none),
         ),
         misconceptions=_LOOP_MISCONCEPTIONS,
         probes=_loop_probes,
@@ -1537,11 +1569,11 @@ EXERCISES = (
             "torch.equal: prompt, length and every new token.",
         ),
         checks=(
-            Check("honest loops", _check_generation(_HONEST, True, "is right")),
-            Check("the articles' fault", _check_generation(_FAULTY[:2], False, "is wrong")),
-            Check("wrong length or prompt", _check_generation(("prompt left out", "one token short", "one token more", "prompt overwritten", "prompt written anew"), False, "is wrong")),
-            Check("wrong tokens", _check_generation(("same token n times", "last token only", "one place too early", "least probable"), False, "is wrong")),
-            Check("wrong far back, late, or in one row", _check_generation(("window of 6", "first row for all", "last row wrong", "second best at the end", "first token only", "first new token changed"), False, "is wrong")),
+            Check("honest loops", _check_honest),
+            Check("the articles' fault", _check_article),
+            Check("wrong length or prompt", _check_outline),
+            Check("wrong tokens", _check_tokens),
+            Check("wrong far back, late, or in one row", _check_hidden),
         ),
         misconceptions=_GENERATION_MISCONCEPTIONS,
         probes=_generation_probes,

@@ -294,7 +294,7 @@ class SamplingView(CourseWidget):
         filters = ", ".join([f"temperature {temperature:g}", *([f"top-k {top_k}"] if top_k else []), *([f"top-p {top_p:g}"] if top_p < 1 else [])])
         best = ", ".join(f"{visible(name)} {value:.2f}" for name, value in zip(nodes[0]["names"][:3], own))
         short = prompt if len(prompt) <= 60 else f"…{prompt[-59:]}"
-        return f"SamplingView after {visible(short)!r}, {filters}: {tokens:,} of {self.vocab_size:,} tokens kept with {mass:.2f} of the probability; first {best}"
+        return f"SamplingView after {visible(short)!r}, {filters}: {_about(tokens)} of {self.vocab_size:,} tokens kept with {mass:.2f} of the probability; first {best}"
 
     def picture(self) -> Picture:
         """The most probable next tokens before and after the filters, and the likeliest branches."""
@@ -304,9 +304,11 @@ class SamplingView(CourseWidget):
         height = 92 + 22 * BARS + 40 + 22 * (1 + max(y for _, y in places)) + 16
         picture = Picture(WIDTH, int(height), self.describe())
         picture.text(10, 20, (visible(prompt) if len(prompt) <= 84 else "…" + visible(prompt[-83:])), 14)
-        picture.text(10, 42, f"{tokens:,} of {self.vocab_size:,} tokens kept, {mass:.1%} of the probability; {1 - mass:.1%} filtered", 12, FAINT)
-        picture.rect(10, 50, 700 * mass, 10, BLUE)
-        picture.rect(10 + 700 * mass, 50, 700 * (1 - mass), 10, GRID)
+        share = round(mass, 2)
+        words = f"{_about(tokens)} of {self.vocab_size:,} tokens kept with {share:.0%} of the probability; {1 - share:.0%} filtered"
+        picture.text(10, 42, words, 12, FAINT)
+        picture.rect(10, 50, 700 * share, 10, BLUE)
+        picture.rect(10 + 700 * share, 50, 700 * (1 - share), 10, GRID)
         after = [p[i] / mass if i < tokens else 0.0 for i in range(min(BARS, len(p)))]
         _draw_bars(picture, 84, nodes[0]["names"], own, after)
         _draw_tree(picture, 84 + 22 * BARS + 36, nodes, places, [1.0, *(self._chance(nodes, node) for node in nodes[1:])])
@@ -314,7 +316,8 @@ class SamplingView(CourseWidget):
 
 
 def _draw_bars(picture: Picture, top: float, names: list[str], own, after: list[float]) -> None:
-    unit = 440 / max(*after, *own[: len(after)])
+    own, after = ([round(float(value), 3) for value in values[: len(after)]] for values in (own, after))  # the same on every machine
+    unit = 440 / max(*after, *own)
     picture.text(640, top - 6, "the model's", 11, FAINT, "end")
     picture.text(706, top - 6, "to draw", 11, BLUE, "end")
     for i, (name, before, now) in enumerate(zip(names, own, after)):
@@ -335,6 +338,15 @@ def _check(prompt, temperature, top_k, top_p) -> None:
     check_sampling(0, temperature, top_k, top_p)
     if temperature > TEMPERATURES[1]:
         raise DataError(f"temperature must be from 0 to {TEMPERATURES[1]:g} here; received {temperature!r}.")
+
+
+def _about(tokens: int) -> str:
+    """A count in words that do not hang on the last digit of a probability.
+
+    >>> _about(50), _about(651)
+    ('50', 'about 650')
+    """
+    return f"{tokens:,}" if tokens < 100 else f"about {float(f'{tokens:.2g}'):,.0f}"
 
 
 def _distances(node: dict) -> np.ndarray:
