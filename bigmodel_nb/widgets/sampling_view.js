@@ -177,7 +177,7 @@ function render({ model, el }) {
     notice = `${what} \u2026`;
     note.textContent = notice;
     patience = setTimeout(() => {
-      notice = "No kernel answers. Tokens with a mark lead on without one; for the others, and for a prompt of your own, run this cell.";
+      notice = "No answer from the kernel: it is busy, or there is none. Tokens with a mark lead on without it; for the others, and for a prompt of your own, run this cell.";
       note.textContent = notice;
     }, PATIENCE);
   }

@@ -168,7 +168,7 @@ def test_without_an_answer_it_says_what_to_do(shown):
     shown.page.clock.install()
     option(shown, 11).click()
     shown.page.clock.run_for(6000)
-    assert "No kernel answers" in shown.page.inner_text(".note")
+    assert "No answer from the kernel" in shown.page.inner_text(".note")
     option(shown, 0).click()
     assert shown.page.inner_text(".note") == ""
 
