@@ -732,7 +732,7 @@ def _check_loop(cases, why=""):
     return check
 
 
-_check_loop_once = _check_loop([{"n": 1, "temperature": 1.0, "kind": "all"}, {"n": 1, "temperature": 0.5, "kind": "all"}])
+_check_loop_once = _check_loop([{"n": 1, "temperature": t, "kind": "all"} for t in (0.5, 1.0)])
 _check_loop_often = _check_loop([{"n": 4, "kind": "all"}, {"B": 3, "n": 6, "kind": "all"}, {"B": 1, "T": 1, "n": 5}])
 _check_loop_filters = _check_loop(
     [{"kind": kind, "temperature": t} for kind in ("best two", "nucleus of 0.7") for t in (0.5, 1.7)]
@@ -1346,6 +1346,11 @@ def _own_argmax(out, right, prompt, model):
 
 _GENERATION_MISCONCEPTIONS = (
     Misconception(
+        "compared_with_the_argmax_over_the_prompt",
+        _tested(lambda out, right, prompt, model: _same(out, model(prompt).argmax(-1))),
+        "You compare with the best token at each place of the prompt: that is the mistake to be found.",
+    ),
+    Misconception(
         "only_the_length",
         _tested(lambda out, right, prompt, model: out.shape == right.shape),
         "You look at the length only. A function that writes nonsense of the right length passes.",
@@ -1398,11 +1403,6 @@ _GENERATION_MISCONCEPTIONS = (
         _tested(_own_argmax),
         "You also demand that the *prompt* is what the model would have written. It comes from the "
         "user, and may surprise the model.",
-    ),
-    Misconception(
-        "compared_with_the_argmax_over_the_prompt",
-        _tested(lambda out, right, prompt, model: _same(out, model(prompt).argmax(-1))),
-        "You compare with the best token at each place of the prompt: that is the mistake to be found.",
     ),
     Misconception(
         "answer_turned_round",
