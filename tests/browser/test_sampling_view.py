@@ -161,7 +161,7 @@ def test_the_kernel_is_asked(shown, widget):
     assert shown.page.inner_text(".note") == "" and shown.page.locator(".chip").count() == 1
     assert shown.page.get_by_role("treeitem").count() == 22
     option(shown, 9).click()
-    assert shown.saved()[-1] == {"wanted": [21, 9, 2]}
+    assert shown.saved()[-1]["wanted"] == [21, 9, 2]
 
 
 def test_without_an_answer_it_says_what_to_do(shown):
