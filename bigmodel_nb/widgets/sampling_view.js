@@ -122,7 +122,7 @@ function render({ model, el }) {
   root.append(
     h("label", { class: "prompt" }, "Prompt: type here", area), written,
     h("div", { class: "sliders" }, temperature.root, topK.root, topP.root), share, summary,
-    h("div", { class: "heads", "aria-hidden": "true" }, h("span", {}, "next token"), h("span", { class: "own" }, "the model's"), h("span", { class: "now" }, "to draw")),
+    h("div", { class: "heads", "aria-hidden": "true" }, h("span", {}, "next token"), h("span", { class: "own" }, "model"), h("span", { class: "now" }, "to draw")),
     list,
     h("div", { class: "row" }, button("Draw a token", () => drawOne(Math.random())), button("Most probable", () => choose(0)), back, expand), note,
     h("div", { class: "tree" }, svg),
@@ -194,7 +194,7 @@ function render({ model, el }) {
     const items = nodes.map((it, i) => {
       const label = s("text", { x: x(i), y: y(i) + 4 }), line = s("path", { fill: "none" });
       const box = s("rect", { x: x(i) - 5, y: y(i) - 10, width: COLUMN - 14, height: LINE - 4, rx: 3 });
-      const shift = it.parent > 0 ? 7 * Math.min(9, visible(nodes[it.parent].text).length) + 36 : 48; // the end of the parent's label
+      const shift = it.parent > 0 ? 7 * Math.min(9, visible(nodes[it.parent].text).length) + 46 : 58; // the end of the parent's label
       if (it.parent >= 0) line.setAttribute("d", `M${x(it.parent) + Math.min(COLUMN - 19, shift)} ${y(it.parent)} L${x(i) - 12} ${y(i)} L${x(i) - 5} ${y(i)}`);
       const item = s("g", { class: "item", role: "treeitem", tabindex: -1, "aria-level": places[i][0] + 1, click: () => go(i) }, box, label);
       return { item, label, line };
