@@ -105,11 +105,15 @@ class NGramFilter:
             marked[start : start + self.n] = True
         return marked
 
-    def longest(self, ids: Sequence[int]) -> int:
-        """Tokens of the longest passage of `ids` in which every token is `copied`, 0 if there is none."""
+    def passages(self, ids: Sequence[int]) -> list[slice]:
+        """Where in `ids` every token is `copied`, the longest passage first."""
         edges = np.diff(np.pad(self.copied(ids).astype(np.int8), 1))
-        runs = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
-        return int(runs.max(initial=0))
+        found = [slice(int(a), int(b)) for a, b in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1))]
+        return sorted(found, key=lambda it: it.start - it.stop)
+
+    def longest(self, ids: Sequence[int]) -> int:
+        """Tokens of the longest passage, 0 if there is none."""
+        return max((it.stop - it.start for it in self.passages(ids)), default=0)
 
     def __repr__(self) -> str:
         return f"NGramFilter of {self.entries:,} {self.n}-grams, one in {self.stride}, in {len(self.bits) / 1e6:.1f} MB"

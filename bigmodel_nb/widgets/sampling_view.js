@@ -66,7 +66,7 @@ function render({ model, el }) {
     model.save_changes();
   };
   const decoded = new Map();
-  let requests = 0, typing = null, patience = null, notice = "", more = false, tree = null, drawnNodes = null;
+  let requests = 0, typing = null, patience = null, notice = "", more = false, tree = null, drawnNodes = null, shownAt = 0;
 
   function distances(node) {
     if (!decoded.has(node.codes)) {
@@ -191,11 +191,11 @@ function render({ model, el }) {
   function makeTree() {
     const nodes = get("nodes"), { places, children, lines } = layout(nodes);
     const x = (i) => 8 + COLUMN * places[i][0], y = (i) => 16 + LINE * places[i][1];
+    const wide = (i) => (i ? Math.min(COLUMN - 19, 7 * Math.min(9, visible(nodes[i].text).length) + 46) : 58); // of a label
     const items = nodes.map((it, i) => {
       const label = s("text", { x: x(i), y: y(i) + 4 }), line = s("path", { fill: "none" });
-      const box = s("rect", { x: x(i) - 5, y: y(i) - 10, width: COLUMN - 14, height: LINE - 4, rx: 3 });
-      const shift = it.parent > 0 ? 7 * Math.min(9, visible(nodes[it.parent].text).length) + 46 : 58; // the end of the parent's label
-      if (it.parent >= 0) line.setAttribute("d", `M${x(it.parent) + Math.min(COLUMN - 19, shift)} ${y(it.parent)} L${x(i) - 12} ${y(i)} L${x(i) - 5} ${y(i)}`);
+      const box = s("rect", { x: x(i) - 5, y: y(i) - 10, width: wide(i) + 2, height: LINE - 4, rx: 3 });
+      if (it.parent >= 0) line.setAttribute("d", `M${x(it.parent) + wide(it.parent)} ${y(it.parent)} L${x(i) - 12} ${y(i)} L${x(i) - 5} ${y(i)}`);
       const item = s("g", { class: "item", role: "treeitem", tabindex: -1, "aria-level": places[i][0] + 1, click: () => go(i) }, box, label);
       return { item, label, line };
     });
@@ -220,6 +220,13 @@ function render({ model, el }) {
     tree.items[to].item.focus();
   });
 
+  // The place and what may follow it, where the tree is larger than its window.
+  function reveal([depth, line]) {
+    const box = svg.parentNode, left = COLUMN * depth, top = LINE * line;
+    box.scrollLeft = Math.max(Math.min(box.scrollLeft, left), left + 2 * COLUMN - box.clientWidth);
+    box.scrollTop = Math.max(Math.min(box.scrollTop, top), top + 4 * LINE - box.clientHeight);
+  }
+
   function drawTree(path) {
     const nodes = get("nodes"), known = new Map();
     if (drawnNodes !== nodes) {
@@ -241,6 +248,8 @@ function render({ model, el }) {
       line.setAttribute("class", `${on ? "on" : ""} ${chance === 0 ? "off" : ""}`);
       line.style.strokeWidth = 1 + 4 * chance;
     });
+    if (shownAt !== get("current")) reveal(tree.places[get("current")]);
+    shownAt = get("current");
   }
 
   function drawRows(now) {

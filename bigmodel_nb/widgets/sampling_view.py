@@ -294,7 +294,7 @@ class SamplingView(CourseWidget):
         filters = ", ".join([f"temperature {temperature:g}", *([f"top-k {top_k}"] if top_k else []), *([f"top-p {top_p:g}"] if top_p < 1 else [])])
         best = ", ".join(f"{visible(name)} {value:.2f}" for name, value in zip(nodes[0]["names"][:3], own))
         short = prompt if len(prompt) <= 60 else f"…{prompt[-59:]}"
-        return f"SamplingView after {visible(short)!r}, {filters}: {_about(tokens)} of {self.vocab_size:,} tokens kept with {mass:.2f} of the probability; first {best}"
+        return f"SamplingView after {visible(short)!r}, {filters}: {_about(tokens, self.vocab_size)} of {self.vocab_size:,} tokens kept with {mass:.2f} of the probability; first {best}"
 
     def picture(self) -> Picture:
         """The most probable next tokens before and after the filters, and the likeliest branches."""
@@ -305,7 +305,7 @@ class SamplingView(CourseWidget):
         picture = Picture(WIDTH, int(height), self.describe())
         picture.text(10, 20, (visible(prompt) if len(prompt) <= 84 else "…" + visible(prompt[-83:])), 14)
         share = round(mass, 2)
-        words = f"{_about(tokens)} of {self.vocab_size:,} tokens kept with {share:.0%} of the probability; {1 - share:.0%} filtered"
+        words = f"{_about(tokens, self.vocab_size)} of {self.vocab_size:,} tokens kept with {share:.0%} of the probability; {1 - share:.0%} filtered"
         picture.text(10, 42, words, 12, FAINT)
         picture.rect(10, 50, 700 * share, 10, BLUE)
         picture.rect(10 + 700 * share, 50, 700 * (1 - share), 10, GRID)
@@ -340,13 +340,16 @@ def _check(prompt, temperature, top_k, top_p) -> None:
         raise DataError(f"temperature must be from 0 to {TEMPERATURES[1]:g} here; received {temperature!r}.")
 
 
-def _about(tokens: int) -> str:
+def _about(tokens: int, total: int) -> str:
     """A count in words that do not hang on the last digit of a probability.
 
-    >>> _about(50), _about(651)
-    ('50', 'about 650')
+    >>> _about(50, 4096), _about(651, 4096), _about(4080, 4096), _about(4096, 4096)
+    ('50', 'about 650', 'about 4,000', '4,096')
     """
-    return f"{tokens:,}" if tokens < 100 else f"about {float(f'{tokens:.2g}'):,.0f}"
+    if tokens < 100 or tokens == total:
+        return f"{tokens:,}"
+    unit = 10 ** (len(str(tokens)) - 2)
+    return f"about {min(round(tokens / unit), total // unit) * unit:,}"
 
 
 def _distances(node: dict) -> np.ndarray:

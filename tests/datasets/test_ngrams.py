@@ -76,6 +76,7 @@ def test_longest_passage():
     known = NGramFilter.build([[1, 2, 3, 4, 5, 6]], n=2, stride=1, size=500)
     assert known.copied([9, 1, 2, 3, 9, 4, 5]).tolist() == [False, True, True, True, False, True, True]
     assert known.longest([9, 1, 2, 3, 9, 4, 5]) == 3
+    assert known.passages([9, 4, 5, 9, 1, 2, 3]) == [slice(4, 7), slice(1, 3)]
     assert known.longest([9, 9]) == known.longest([]) == known.longest([1]) == 0
 
 

@@ -224,6 +224,10 @@ def test_text_form_and_picture_are_of_the_start(widget):
     assert widget.static_png().startswith(b"\x89PNG")
 
 
+def test_text_form_without_a_filter_counts_all(model, tokenizer):
+    assert "temperature 1: 4,096 of 4,096 tokens kept with 1.00 of" in repr(SamplingView(model, tokenizer, "The king"))
+
+
 def test_output_is_small(model, tokenizer):
     widget = SamplingView(model, tokenizer, "\u72fc" * 20)
     for rank in range(200, 200 + view.MOST_NODES - 21):
