@@ -67,7 +67,7 @@ def repetition_penalty(logits, ids, penalty):
     """Logits in which every token that the text already holds is less probable (Keskar et al. 2019).
 
     logits: float tensor (B, V); ids: int64 tensor (B, T), the text of each row; penalty: above 1
-    -> (B, V). A positive logit is divided by penalty, any other multiplied by it, once a token
+    -> (B, V): a positive logit is divided by penalty, any other multiplied, each token's only once
     """
     import torch
 
