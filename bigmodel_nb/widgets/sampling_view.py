@@ -301,7 +301,7 @@ class SamplingView(CourseWidget):
         prompt, _, _, _, nodes = self._first
         own, p, tokens, mass = self._start()
         places = _layout(nodes)
-        height = 92 + 22 * BARS + 40 + 22 * (1 + max(y for _, y in places)) + 16
+        height = 84 + 22 * BARS + 36 + 22 * max(y for _, y in places) + 16
         picture = Picture(WIDTH, int(height), self.describe())
         picture.text(10, 20, (visible(prompt) if len(prompt) <= 84 else "…" + visible(prompt[-83:])), 14)
         share = round(mass, 2)
