@@ -42,6 +42,9 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "attention": {"attention_scores", "causal_mask", "scaled_dot_product", "multi_head_attention"},
     "transformer_translation": {"positional_encoding", "shift_right", "label_loss_with_padding", "beam_step"},
     "gpt2_from_scratch": {"layer_norm", "gelu_tanh", "transformer_block", "load_state_dict", "kv_cache_step"},
+    "generate_text": {
+        "greedy_step", "top_k_filter", "top_p_filter", "sample_loop", "beam_step", "repetition_penalty",
+    },
     "finetune_gpt2": {"pack_into_blocks", "causal_lm_loss", "perplexity", "resume_equality"},
 }
 RULES: list[Rule] = []

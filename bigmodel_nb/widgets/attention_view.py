@@ -143,7 +143,7 @@ def read_model(model, tokenizer, text: str, layers: Sequence[int] | None = None)
         q, k, _ = qkv[0].float().view(len(ids), 3, H, -1).permute(1, 2, 0, 3)  # each (H, T, d_k)
         kept[layer] = (q @ k.transpose(1, 2)).cpu().numpy()
 
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         hooks = [
             body.h[n].attn.c_attn.register_forward_hook(lambda _, __, qkv, n=n: keep(n, qkv)) for n in layers
         ]
@@ -155,7 +155,7 @@ def read_model(model, tokenizer, text: str, layers: Sequence[int] | None = None)
     scores, divisors = np.stack([kept[n] for n in layers]), np.array([_divisor(config, n) for n in layers])
     if not np.isfinite(scores).all():
         raise ModelError("the model's q·k holds NaN or infinity: its weights are damaged, or its training diverged. Next: load it again.")
-    return scores, divisors, [_token_text(tokenizer, token) for token in ids], layers
+    return scores, divisors, [token_text(tokenizer, token) for token in ids], layers
 
 
 def _body(model):
@@ -179,7 +179,7 @@ def _divisor(config, layer: int) -> float:
 
 
 @contextmanager
-def _evaluating(model) -> Iterator[None]:
+def evaluating(model) -> Iterator[None]:
     """Switch dropout off, and put each module back as it was."""
     training = [m for m in model.modules() if m.training]
     model.eval()
@@ -221,7 +221,7 @@ def _chosen_layers(layers: Sequence[int] | None, count: int) -> list[int]:
     return chosen
 
 
-def _token_text(tokenizer, token: int) -> str:
+def token_text(tokenizer, token: int) -> str:
     """The text of a token; bytes that are only a part of a character are written as \\xe7."""
     text, written = tokenizer.decode([token], clean_up_tokenization_spaces=False), tokenizer.convert_ids_to_tokens(token)
     if "\ufffd" not in text:
