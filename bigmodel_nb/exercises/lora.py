@@ -103,7 +103,8 @@ def _drawn(init, d_in, d_out, r, seed):
     one, two, other = (A for A, _ in pairs)
     same = one.shape == two.shape and torch.equal(one, two)
     fresh = one.shape == other.shape and not torch.equal(one, other)
-    return [_looks(A, B, d_in) for A, B in pairs], {"A follows the generator": bool(same and fresh)}
+    flags = {"equal generators give equal A": same, "another generator gives another A": fresh}
+    return [_looks(A, B, d_in) for A, B in pairs], flags
 
 
 def _two_tensors(result):
@@ -149,7 +150,7 @@ def _looks_right(d_in, d_out, r):
         "rank of A": r,
         "standard deviation of B * sqrt(3 * d_in)": 0.0,
     }
-    return [looks] * 3, {"A follows the generator": True}
+    return [looks] * 3, {"equal generators give equal A": True, "another generator gives another A": True}
 
 
 def _shapes_drawn(init, d_in, d_out, r, seed):

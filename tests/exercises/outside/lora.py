@@ -43,7 +43,7 @@ def always_seed_0(d_in, d_out, r, generator):
     return lora_init(d_in, d_out, r, torch.Generator().manual_seed(0))
 
 
-def three_columns_zero(d_in, d_out, r, generator):
+def last_column_zero(d_in, d_out, r, generator):
     A, B = lora_init(d_in, d_out, r, generator)
     A[:, -1] = 0
     return A, B
@@ -185,7 +185,7 @@ def start_by_the_mean(wrap, layer, x):
 
 OUTSIDE = {
     "lora.lora_init": [
-        tiny_noise_in_B, one_column_repeated, only_signs, in_float64, as_numpy, the_product, always_seed_0, three_columns_zero,
+        tiny_noise_in_B, one_column_repeated, only_signs, in_float64, as_numpy, the_product, always_seed_0, last_column_zero,
     ],
     "lora.lora_linear": [detached, bias_twice, first_rank_only, multiplied, saturated, rows_only, rounded],
     "lora.merge_lora": [as_list, in_place, with_the_mean, the_diagonal, both, absolute, in_float32],
