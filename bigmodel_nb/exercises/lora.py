@@ -120,14 +120,13 @@ def _looks(A, B, d_in):
     import torch
 
     unit = A.double() * math.sqrt(d_in)  # should lie between -1 and 1
-    spread = float(unit.std())
     rank = int(torch.linalg.matrix_rank(A.double())) if A.ndim == 2 else -1
     return {
         "shape of A": list(A.shape),
         "shape of B": list(B.shape),
         "dtypes": f"{A.dtype} {B.dtype}",
-        "mean of A / its standard deviation": _coarse(float(unit.mean()) / spread if spread else 0.0),
-        "standard deviation of A * sqrt(3 * d_in)": _coarse(spread * math.sqrt(3)),
+        "mean of A / mean of |A|": _coarse(float(unit.mean() / unit.abs().mean()) if unit.any() else 0.0),
+        "standard deviation of A * sqrt(3 * d_in)": _coarse(float(unit.std()) * math.sqrt(3)),
         "share of A outside the bounds": _coarse(float((unit.abs() > 1.00001).double().mean())),
         "rank of A": rank,
         "standard deviation of B * sqrt(3 * d_in)": _coarse(float(B.double().std()) * math.sqrt(3 * d_in)),
@@ -144,7 +143,7 @@ def _looks_right(d_in, d_out, r):
         "shape of A": [d_in, r],
         "shape of B": [r, d_out],
         "dtypes": "torch.float32 torch.float32",
-        "mean of A / its standard deviation": 0.0,
+        "mean of A / mean of |A|": 0.0,
         "standard deviation of A * sqrt(3 * d_in)": 1.0,
         "share of A outside the bounds": 0.0,
         "rank of A": r,
