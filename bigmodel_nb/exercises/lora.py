@@ -403,36 +403,31 @@ def _linear_of(scale=lambda alpha, r, d_in: alpha / r, put=lambda base, b, added
     return wrong
 
 
+WRONG_SCALES = {  # alpha, r, d_in -> a factor that learners take for alpha / r
+    "scale_left_out": (lambda alpha, r, d_in: 1.0,),
+    "not_divided_by_r": (lambda alpha, r, d_in: alpha,),
+    "alpha_left_out": (lambda alpha, r, d_in: 1 / r,),
+    "scale_turned_round": (lambda alpha, r, d_in: r / alpha if alpha else 0.0, lambda alpha, r, d_in: alpha * r),
+    "divided_by_d_in": (lambda alpha, r, d_in: alpha / d_in,),
+    "root_of_r": (lambda alpha, r, d_in: alpha / math.sqrt(r),),
+}
+
+
+def _wrongly_scaled(version, *hints):
+    """A misconception for each wrong scale; `version` makes the exercise's function with a scale."""
+    for (name, scales), hint in zip(WRONG_SCALES.items(), hints, strict=True):
+        first, *others = map(version, scales)
+        yield Misconception(name, first, hint, also=tuple(others))
+
+
 _LINEAR_MISCONCEPTIONS = (
-    Misconception(
-        "scale_left_out",
-        _linear_of(lambda alpha, r, d_in: 1.0),
+    *_wrongly_scaled(
+        _linear_of,
         "The adapter's part is not scaled at all. What stands before x A B in the formula?",
-    ),
-    Misconception(
-        "not_divided_by_r",
-        _linear_of(lambda alpha, r, d_in: alpha),
         "You multiply by alpha alone. What keeps the adapter's size when you choose another rank?",
-    ),
-    Misconception(
-        "alpha_left_out",
-        _linear_of(lambda alpha, r, d_in: 1 / r),
         "You divide by r, and alpha does nothing.",
-    ),
-    Misconception(
-        "scale_turned_round",
-        _linear_of(lambda alpha, r, d_in: r / alpha if alpha else 0.0),
-        "Your scale is r / alpha. Which of the two stands below the line?",
-        also=(_linear_of(lambda alpha, r, d_in: alpha * r),),
-    ),
-    Misconception(
-        "divided_by_d_in",
-        _linear_of(lambda alpha, r, d_in: alpha / d_in),
+        "Your scale has r above the line. Which of alpha and r stands below it?",
         "You divide by d_in. A has the shape (d_in, r): which axis is the rank?",
-    ),
-    Misconception(
-        "root_of_r",
-        _linear_of(lambda alpha, r, d_in: alpha / math.sqrt(r)),
         "You divide by the root of r. There is such a variant; the formula here has r itself.",
     ),
     Misconception(
@@ -541,36 +536,14 @@ def _merge_of(scale=lambda alpha, r, d_in: alpha / r, put=lambda W, product, s: 
 
 
 _MERGE_MISCONCEPTIONS = (
-    Misconception(
-        "scale_left_out",
-        _merge_of(lambda alpha, r, d_in: 1.0),
+    *_wrongly_scaled(
+        _merge_of,
         "You add A @ B as it is. With which factor does the adapter's part enter the output?",
-    ),
-    Misconception(
-        "not_divided_by_r",
-        _merge_of(lambda alpha, r, d_in: alpha),
         "Your factor is alpha alone. What does lora_linear divide it by?",
-    ),
-    Misconception(
-        "alpha_left_out",
-        _merge_of(lambda alpha, r, d_in: 1 / r),
-        "You divide by r, and alpha does nothing.",
-    ),
-    Misconception(
-        "scale_turned_round",
-        _merge_of(lambda alpha, r, d_in: r / alpha if alpha else 0.0),
-        "Your factor is r / alpha. Which of the two stands below the line?",
-        also=(_merge_of(lambda alpha, r, d_in: alpha * r),),
-    ),
-    Misconception(
-        "divided_by_d_in",
-        _merge_of(lambda alpha, r, d_in: alpha / d_in),
-        "You divide by d_in. A has the shape (d_in, r): which axis is the rank?",
-    ),
-    Misconception(
-        "root_of_r",
-        _merge_of(lambda alpha, r, d_in: alpha / math.sqrt(r)),
-        "You divide by the root of r. There is such a variant; the formula here has r itself.",
+        "Your factor is 1 / r. Where does alpha come in?",
+        "Your factor has r above the line. Which of alpha and r stands below it?",
+        "You divide by the rows of A. Which of its axes is the rank?",
+        "You divide by the root of r. lora_linear has r itself.",
     ),
     Misconception(
         "weight_left_out",
