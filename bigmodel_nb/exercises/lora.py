@@ -12,9 +12,8 @@ from .engine.model import Check, Exercise, Failed, Misconception
 
 
 def lora_init(d_in, d_out, r, generator):
-    """The two factors of a new adapter: A random, B zero.
+    """The two factors of a new adapter: A drawn by `generator`, a torch.Generator; B zero.
 
-    generator: the torch.Generator that draws A
     -> A (d_in, r), uniform between -1/sqrt(d_in) and 1/sqrt(d_in); B (r, d_out), zeros; both float32
     """
     import torch
@@ -26,8 +25,7 @@ def lora_init(d_in, d_out, r, generator):
 def lora_linear(x, W, b, A, B, alpha):
     """A linear map and the adapter beside it.
 
-    x (..., d_in), W (d_in, d_out), b (d_out,), A (d_in, r), B (r, d_out), alpha: a number
-    -> (..., d_out)
+    x (..., d_in), W (d_in, d_out), b (d_out,), A (d_in, r), B (r, d_out), alpha: a number -> (..., d_out)
     """
     r = A.shape[1]
     return x @ W + b + alpha / r * (x @ A @ B)
@@ -58,8 +56,10 @@ def count_trainable(model):
 def adapter_is_sound(wrap, layer, x):
     """True if an adapter starts as nothing, can learn, and leaves its layer alone.
 
-    wrap: a function that puts an adapter around a layer and returns the new module;
+    wrap: a function that puts an adapter around a layer and returns the new module. What is to be
+    trained has requires_grad; there may be nothing of the kind, and then the adapter is not sound.
     layer: a torch.nn.Linear; x: (N, d_in), a batch to try it on -> bool
+    Outputs that differ by less than 1e-5 count as equal; weight and bias of `layer` must stay exactly.
     """
     import torch
 
