@@ -104,6 +104,12 @@ def mean_loss(model, rows) -> float:
         return float(model.eval()(data, labels=data).loss)
 
 
+def agreement(ours: float, theirs: float, steps: int) -> str:
+    """What two losses after the same training say of each other; shouts where they are over 2 % apart."""
+    apart = abs(ours / theirs - 1)
+    return f"loss after {steps} steps {ours:.4f} and {theirs:.4f}, {apart:.3%} apart" + " LOSSES DIFFER" * (apart > 0.02)
+
+
 def training_rows(steps: int, repeat: int) -> list[Row]:
     """Our loop against Trainer at the same precision, data and batch, and at its defaults."""
     import bigmodel_nb as bn
@@ -120,14 +126,51 @@ def training_rows(steps: int, repeat: int) -> list[Row]:
             default = trainer_on(models["default"], rows, steps, folder, per_device_train_batch_size=8)
             for name, call in (("ours", lambda: run.train(quiet)), ("trainer", same.train), ("default", default.train)):
                 best[name] = min(best[name], seconds(call))
-    ours, theirs = mean_loss(models["ours"], test), mean_loss(models["trainer"], test)
-    apart = abs(ours / theirs - 1)
-    note = f"loss after {steps} steps {ours:.4f} and {theirs:.4f}, {apart:.3%} apart" + " LOSSES DIFFER" * (apart > 0.02)
+    note = agreement(mean_loss(models["ours"], test), mean_loss(models["trainer"], test), steps)
     rate = tokens / best["ours"]
     return [
         Row("fine-tuning, against Trainer in float32", "tokens/s", rate, tokens / best["trainer"], 1.1, note=note),
         Row("fine-tuning, against Trainer's defaults", "tokens/s", rate, tokens / 2 / best["default"],
             note="its batch is 8"),
+    ]
+
+
+def with_lora(seed: int = 0):
+    """The pocket model with peft's adapters of rank 8 at the four linear maps of each block."""
+    import warnings
+
+    from peft import LoraConfig, get_peft_model
+
+    import bigmodel_nb as bn
+
+    torch.manual_seed(seed)
+    maps = ["c_attn", "c_proj", "c_fc"]
+    config = LoraConfig(r=8, lora_alpha=16, target_modules=maps, fan_in_fan_out=True, task_type="CAUSAL_LM")
+    with warnings.catch_warnings(action="ignore"):  # peft and transformers announce each other's renamings
+        return get_peft_model(bn.load_gpt2("pocket")[0], config)
+
+
+def lora_rows(steps: int, repeat: int) -> list[Row]:
+    """Our loop on LoRA adapters, against Trainer on the same and against our loop on every weight."""
+    import bigmodel_nb as bn
+    from bigmodel_nb.widgets.training_monitor import quiet
+
+    rows = blocks()[: steps * BATCH]
+    best = {"ours": 1e9, "trainer": 1e9, "full": 1e9}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(repeat):
+            ours, theirs, full = with_lora(), with_lora(), bn.load_gpt2("pocket")[0]
+            runs = {"ours": fresh_run(ours, rows, steps), "full": fresh_run(full, rows, steps)}
+            calls = {name: lambda run=run: run.train(quiet) for name, run in runs.items()}
+            for name, call in (calls | {"trainer": trainer_on(theirs, rows, steps, folder).train}).items():
+                best[name] = min(best[name], seconds(call))
+    trained, total = ours.get_nb_trainable_parameters()
+    rate = {name: steps * BATCH * BLOCK / best[name] for name in best}
+    same = agreement(mean_loss(ours, rows[:32]), mean_loss(theirs, rows[:32]), steps)
+    return [
+        Row("LoRA of rank 8, against Trainer in float32", "tokens/s", rate["ours"], rate["trainer"], note=same),
+        Row("LoRA of rank 8, against full fine-tuning", "tokens/s", rate["ours"], rate["full"],
+            note=f"trains {trained:,} of {total:,} numbers; full {full.num_parameters():,}"),
     ]
 
 
@@ -243,6 +286,7 @@ def rows(quick: bool = False):
     repeat, steps, n = (1, 2, 8) if quick else (3, 20, 150)
     bn.setup()
     yield from training_rows(steps, repeat)
+    yield from lora_rows(steps, repeat)
     model, tokenizer = bn.load_gpt2("pocket")
     yield sampling_row("pocket", model, n, repeat, 1.5)
     yield many_row(model, tokenizer, max(8, n // 3), repeat)

@@ -46,6 +46,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
         "greedy_step", "top_k_filter", "top_p_filter", "sample_loop", "beam_step", "repetition_penalty",
     },
     "finetune_gpt2": {"pack_into_blocks", "causal_lm_loss", "perplexity", "resume_equality"},
+    "lora": {"lora_init", "lora_linear", "merge_lora", "count_trainable"},
 }
 RULES: list[Rule] = []
 

@@ -30,3 +30,15 @@ def test_it_runs_and_greedy_tokens_are_equal(capsys):
     assert bench.main(["--quick"]) == 0
     table = capsys.readouterr().out
     assert "greedy tokens equal" in table and "against Trainer" in table and "import bigmodel_nb" in table
+    assert "DIFFER" not in table
+
+
+def test_losses_that_differ_are_reported():
+    assert "DIFFER" in bench.agreement(3.00, 3.07, 20) and "DIFFER" not in bench.agreement(3.00, 3.05, 20)
+
+
+def test_the_lora_rows_count_what_is_trained_and_agree_with_trainer():
+    against_trainer, against_full = bench.lora_rows(steps=2, repeat=1)
+    assert "DIFFER" not in against_trainer.note
+    assert "196,608 of 6,049,792" in against_full.note  # 24 maps, r * (d_in + d_out) each
+    assert against_trainer.ours == against_full.ours > 0
