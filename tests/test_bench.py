@@ -19,13 +19,6 @@ def test_the_exit_code_tells_of_a_figure_that_falls_short(monkeypatch, capsys, h
     assert ("FALLS SHORT" in capsys.readouterr().out) is not held
 
 
-def test_floating_point_operations_of_gpt2_small():
-    from transformers import GPT2Config
-
-    flops = bench.training_flops(GPT2Config(), 1024)
-    assert abs(flops / (6 * 124e6) - 1) < 0.2  # 6 a parameter, attention on top
-
-
 def test_it_runs_and_greedy_tokens_are_equal(capsys):
     assert bench.main(["--quick"]) == 0
     table = capsys.readouterr().out
