@@ -195,6 +195,20 @@ def flops_row(name: str, model, batch: int, repeat: int, rate: float) -> Row:
     return Row(f"training FLOP/s, {name}", "GFLOP/s", achieved / 1e9, rate / 1e9, note="beside the matrix product's rate")
 
 
+def memory_rows() -> list[Row]:
+    """What memory.plan says beside the peak of fresh processes."""
+    from bigmodel_nb.memory import check
+
+    found = []
+    for shape, cases in check.CASES.items():
+        for mode, case in cases.items():
+            planned, peak = check.planned(shape, mode, *case).total, check.measured(shape, mode, *case)
+            apart = abs(planned / peak - 1)
+            note = f"planned, and measured: {apart:.1%} apart" + " THEY DIFFER" * (apart > 0.15)
+            found.append(Row(f"memory, {shape} {mode}, {case[0]} x {case[1]}", "MB", planned / 1e6, peak / 1e6, note=note))
+    return found
+
+
 def import_row() -> Row:
     """Import time of the package, without torch, in a fresh process."""
     code = ("import time; b = time.perf_counter(); import bigmodel_nb, sys; s = time.perf_counter() - b; "
@@ -240,6 +254,7 @@ def rows(quick: bool = False):
         yield sampling_row("GPT-2 small's shape", small, 40, 2, None)
         yield flops_row("GPT-2 small's shape, 2 x 128", small, 2, 2, rate)
         del small
+        yield from memory_rows()
     yield import_row()
     if not quick:
         yield lesson_row()
