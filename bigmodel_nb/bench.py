@@ -137,11 +137,12 @@ def finetuned(text: str, steps: int, processes: int, threads: int) -> dict:
     """The state of a checkpoint after `steps` of the command line's fine-tuning in fresh processes."""
     from bigmodel_nb.gpt2 import checkpoint
 
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={processes}", "--num_machines=1",
+                "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "text.txt"), Path(folder, "run")
         source.write_text(text, encoding="utf-8")
-        command = [sys.executable, *launcher, "-m", "bigmodel_nb.gpt2.finetune", "--model", "pocket", "--texts", source,
+        command = [sys.executable, *(launcher if processes > 1 else []), "-m", "bigmodel_nb.gpt2.finetune", "--model", "pocket", "--texts", source,
                    "--steps", str(steps), "--precision", "float32", "--checkpoint-dir", target]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "BIGMODEL_NB_DEVICE": "cpu"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)

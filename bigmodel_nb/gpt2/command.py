@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
             run(team, arguments)
         except CourseError as error:
             complain(error)
-            code = 1
-        team.part()
+            code = int(team.main)  # a launcher reports each process that fails: one is enough
+        team.end()
     return code
 
 

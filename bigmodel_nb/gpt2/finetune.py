@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from bigmodel_nb import memory
-from bigmodel_nb.errors import DataError
+from bigmodel_nb.errors import DataError, ResourceError
 from bigmodel_nb.gpt2 import checkpoint, data, lean, processes
 from bigmodel_nb.gpt2.evaluate import logits_of, perplexity
 
@@ -129,7 +129,7 @@ def finetune(model, tokenizer, texts, held_out=None, steps=200, max_seconds=None
         message = "finished"
     finally:
         display.finish(message)
-        team.leave()
+        team.release()
     return FinetuneResult(run.history, before, after, run.tokens_per_second, store and store.latest)
 
 
@@ -350,6 +350,8 @@ class Run:
 
     def restore(self, folder: Path) -> float | None:
         """Go on from a checkpoint; returns the held-out perplexity measured before its run."""
+        if not folder.is_dir():
+            raise ResourceError(f"{folder} is not there on every machine. To resume, let all of them share it.")
         state = checkpoint.load(folder, self.model, self.optimizer)
         for name in ("step", "history", "seconds", "trained_tokens", "micro_batch"):
             setattr(self, name, state[name])

@@ -52,7 +52,7 @@ class Alone:
         """Add the gradients of a loss."""
         loss.backward()
 
-    def sum(self, value) -> float:
+    def sum(self, value: torch.Tensor) -> float:
         """The value itself."""
         return float(value)
 
@@ -70,11 +70,11 @@ class Alone:
 
         return training_monitor.progress_display(*arguments)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Nothing to give back."""
 
-    def part(self) -> None:
-        """Nobody to part from."""
+    def end(self) -> None:
+        """Nothing to end."""
 
 
 class Team:
@@ -90,10 +90,9 @@ class Team:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # else accelerate chooses, and says so in each process
         torch.set_num_threads(threads)
         forced = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
-        self.cpu = forced or device.pick().device.type == "cpu"
-        # the model has no buffers that change, so none need be sent at each step
-        wrapped = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
-        self.accelerator = Accelerator(cpu=self.cpu, mixed_precision="no", kwargs_handlers=[wrapped])
+        on_cpu = forced or device.pick().device.type == "cpu"
+        no_copies = DistributedDataParallelKwargs(gradient_as_bucket_view=True)  # of the gradients
+        self.accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[no_copies])
         kind = str(self.accelerator.distributed_type.value)
         self.sharded = self.accelerator.is_fsdp2
         if not (self.sharded or kind.startswith("MULTI_")):
@@ -157,10 +156,9 @@ class Team:
         """Add the gradients of a loss; those of all processes are averaged, so each counts `count` times."""
         self.accelerator.backward(loss * self.count)
 
-    def sum(self, value) -> float:
+    def sum(self, value: torch.Tensor) -> float:
         """Sum of a number over all processes."""
-        there = torch.as_tensor(value, dtype=torch.float64 if self.cpu else torch.float32, device=self.accelerator.device)
-        return float(self.accelerator.reduce(there, "sum"))
+        return float(self.accelerator.reduce(value, "sum"))
 
     def each(self, call: Callable[[], Any]) -> Any:
         """The result of `call` in this process; where it fails in one of them, all raise that error."""
@@ -188,11 +186,11 @@ class Team:
 
         return training_monitor.PlainLines(*arguments) if self.main else training_monitor.quiet
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let go of the model and the optimiser; the processes stay connected."""
         self.accelerator.free_memory()
 
-    def part(self) -> None:
+    def end(self) -> None:
         """End the connection with the other processes."""
         self.accelerator.end_training()
 

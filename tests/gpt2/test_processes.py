@@ -9,22 +9,25 @@ import sys
 import pytest
 
 from bigmodel_nb.gpt2 import checkpoint, command, processes
+from bigmodel_nb.lab import session
 from bigmodel_nb.widgets import training_monitor
 
 from .conftest import WORDS
 from .in_two_processes import SMALL, STOPPED, losses, until_stopped
 
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
+TORCHRUN = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1"]
 ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1",
-              "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0", "-m"]
+              "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
 PLAIN = {name for name in os.environ if name.startswith("ACCELERATE_")} | {"RANK", "WORLD_SIZE", "MASTER_PORT"}
 
 
-def start(launcher, *words, cwd):
+def start(launcher, module, *words, cwd):
     """A finished launch: its exit code, what it printed and what it complained of."""
+    if launcher is TORCHRUN:
+        launcher = [*launcher, f"--master_port={session.free_port(29600)}"]
     env = {name: value for name, value in os.environ.items() if name not in PLAIN}
     env |= {"OMP_NUM_THREADS": "1", "BIGMODEL_NB_DEVICE": "cpu"}
-    return subprocess.run([sys.executable, *launcher, *map(str, words)], cwd=cwd, env=env, capture_output=True,
+    return subprocess.run([sys.executable, *launcher, "-m", module, *map(str, words)], cwd=cwd, env=env, capture_output=True,
                           text=True, timeout=300)
 
 
