@@ -34,7 +34,7 @@ def test_it_runs_and_greedy_tokens_are_equal(capsys):
     assert bench.main(["--quick"]) == 0
     table = capsys.readouterr().out
     assert "greedy tokens equal" in table and "against Trainer" in table and "import bigmodel_nb" in table
-    assert "DIFFER" not in table
+    assert "two processes" in table and "losses of 2 steps" in table and "DIFFER" not in table
 
 
 def test_losses_that_differ_are_reported():
@@ -46,3 +46,15 @@ def test_the_lora_rows_count_what_is_trained_and_agree_with_trainer():
     assert "DIFFER" not in against_trainer.note
     assert "196,608 of 6,049,792" in against_full.note  # 24 maps, r * (d_in + d_out) each
     assert against_trainer.ours == against_full.ours > 0
+
+
+@pytest.mark.parametrize(("apart", "told"), [(5e-5, False), (2e-4, True), (float("nan"), True)])
+def test_losses_of_two_processes_that_differ_are_reported(monkeypatch, apart, told):
+    def finetuned(text, steps, processes, threads):
+        losses = [3.0, 2.5 + (apart if processes == 2 else 0)]
+        return {"trained_tokens": 100, "seconds": 2.0 / processes, "history": [{"loss": loss} for loss in losses]}
+
+    monkeypatch.setattr(bench, "finetuned", finetuned)
+    row = bench.processes_row(2, 1)
+    assert (row.ours, row.other) == (100, 50) and row.holds
+    assert ("LOSSES DIFFER" in row.note) is told
