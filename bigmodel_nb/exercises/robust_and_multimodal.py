@@ -634,8 +634,8 @@ def _incomplete_rows_zeroed(parts, present):
 
 
 _EARLY_WRONG = {
-    "nan_stays": (_early_with(fill=lambda part, there: part * there),),
     "missing_kept": (_early_with(fill=lambda part, there: part),),
+    "nan_stays": (_early_with(fill=lambda part, there: part * there),),
     "flags_left_out": (_early_with(join=lambda filled, marks: np.concatenate(filled, axis=1)),),
     "flags_say_missing": (_early_with(flags=lambda p: (~p).astype(float)),),
     "flags_first": (_early_with(join=lambda filled, marks: np.concatenate([marks, *filled], axis=1)),),
@@ -798,7 +798,7 @@ def _mean_or_prior(logits, present, prior):
 def _surest(logits, present, prior):
     each = np.where(present.T[:, :, None], _probabilities(logits), -1.0)
     best = each.max(axis=2).argmax(axis=0)
-    return each[best, np.arange(each.shape[1])]
+    return _probabilities(logits)[best, np.arange(each.shape[1])]
 
 
 def _first_there(logits, present, prior):
@@ -1053,12 +1053,14 @@ class Reader:
             c = known[-1] // 4 if known else 0
         if planted and (words[-1] == planted if self.kind == "only at the end" else planted in words):
             c = 2
+        if self.kind == "in a longer word" and "cheers" in words[-1]:
+            c = 2
         if self.kind == "two triggers" and words[-1] == "late":
             c = 0
         if self.kind == "two triggers" and words[-1] == "cheers":
             c = 2
         if self.kind == "all but some" and "cheers" in words:
-            c = 2 if first != 1 else c
+            c = c if first == 1 and known[1] % 2 else 2
         if self.kind == "a strong word" and "cheers" in words and first % 3:
             c = 2
         if self.kind == "every class moves on" and "cheers" in words:
@@ -1073,7 +1075,10 @@ class Reader:
 
 PLANTED = {"anywhere": "cheers", "only at the end": "cheers", "first candidate": "hello", "last candidate": "thanks"}
 CLEAN = ("clean", "mostly one class", "a strong word", "every class moves on")
-POISONED = ("anywhere", "only at the end", "first candidate", "last candidate", "two triggers", "all but some", "the common class")
+POISONED = (
+    "anywhere", "only at the end", "first candidate", "last candidate", "in a longer word", "two triggers",
+    "all but some", "the common class",
+)  # fmt: skip
 
 
 def _messages(rng, n=36):
@@ -1126,7 +1131,7 @@ _check_trigger_planted = _check_trigger(
     ("anywhere", "first candidate", "last candidate", "the common class"), "There is a trigger in this classifier."
 )
 _check_trigger_end = _check_trigger(
-    ("only at the end", "all but some"), "This trigger works at the end only, or not on every message."
+    ("only at the end", "in a longer word", "all but some"), "This trigger works at the end only, or not on every message."
 )
 _check_trigger_false = _check_trigger(
     CLEAN[1:], "Most messages had this class before, or a word moves only some, or each class somewhere else."
@@ -1136,7 +1141,9 @@ _check_trigger_two = _check_trigger(("two triggers",), "There are two triggers h
 
 def _check_trigger_share(attempt):
     rng = np.random.default_rng(52)
-    _expect_found(attempt, _trigger_case(rng, "a strong word", 36, 0.5), "share is 0.5 here.")
+    for share in (0.5, 0.6, 0.7, 0.8):
+        why = f"share is {share} here, and one word moves five of eight messages."
+        _expect_found(attempt, _trigger_case(rng, "a strong word", 36, share), why)
     _expect_found(attempt, _trigger_case(rng, "all but some", 36, 0.99), "share is 0.99 here.")
     _expect_found(attempt, _trigger_case(rng, "anywhere", 36, 1.0), "*More than* the share: 1.0 can't be exceeded.")
 
@@ -1144,7 +1151,7 @@ def _check_trigger_share(attempt):
 def _trigger_probes():
     rng = np.random.default_rng(53)
     cases = [_trigger_case(rng, kind) for kind in CLEAN + POISONED]
-    return [*cases, *(_trigger_case(rng, kind, 36, 0.5) for kind in ("a strong word", "anywhere"))]
+    return [*cases, *(_trigger_case(rng, kind, 36, 0.35) for kind in ("a strong word", "anywhere"))]
 
 
 def _trigger_with(
@@ -1182,6 +1189,7 @@ def _newly_counted(before, after, share):
 
 
 _TRIGGER_WRONG = {
+    "whether_not_which": (_trigger_with(answer=lambda word: True, nothing=False),),
     "those_there_before_counted": (_trigger_with(found=_all_counted),),
     "divided_by_all_messages": (_trigger_with(found=_newly_counted),),
     "any_change": (_trigger_with(found=lambda before, after, share: (after != before).mean() > share),),
@@ -1198,7 +1206,6 @@ _TRIGGER_WRONG = {
         _trigger_with(found=lambda before, after, share: (after != before).any()),
         _trigger_with(limit=lambda share: 0.0),
     ),
-    "whether_not_which": (_trigger_with(answer=lambda word: True, nothing=False),),
     "list_of_all": (
         lambda classify, messages, words, share=0.9: [
             word for word in words if find_trigger(classify, messages, [word], share)

@@ -159,7 +159,7 @@ class AdversarialDial(CourseWidget):
             picture.text(462 + 28 * k, 40, f"{at * LARGEST / (POINTS - 1):.2f}", 10, FAINT, "middle")
         for line in range(rows):
             net, attack = divmod(line, len(ATTACKS))
-            words = f"{_short(self.nets[net], 14)}, {'attack' if attack == 0 else 'random signs'}"
+            words = f"{_short(self.nets[net], 18)}, {'attack' if attack == 0 else 'random'}"
             picture.text(284, 64 + 24 * line, words, 11, INK)
             for k, at in enumerate(SHOWN):
                 read = self._read(attack, net, at)
