@@ -152,7 +152,7 @@ function render({ model, el }) {
       text((LEFT + width) / 2, BOTTOM + 33, "epsilon", "middle"),
       ...lines.map((margins, a) => s("polyline", { points: points(margins), fill: "none", stroke: colour(a === 0 ? "second" : "first"),
         "stroke-width": a === attack ? 2.5 : 1.2, "stroke-dasharray": a === attack ? null : "4 3" })),
-      ...ATTACKS.map((name, a) => text(width - 16, TOP + 10 + 16 * a, name, "end", colour(a === 0 ? "second" : "first"))),
+      ...ATTACKS.map((name, a) => text(LEFT + 8, BOTTOM - 22 + 16 * a, name, "start", colour(a === 0 ? "second" : "first"))),
       s("line", { x1: x(epsilon), x2: x(epsilon), y1: TOP, y2: BOTTOM, stroke: colour("faint"), "stroke-dasharray": "3 3" }),
       s("circle", { cx: x(epsilon), cy: y(now), r: 6, fill: colour(attack === 0 ? "second" : "first"), stroke: colour("paper"), "stroke-width": 2 }),
     );
