@@ -791,8 +791,8 @@ def _check_team(kinds, seeds):
 
 
 def _check_team_two(attempt):
+    _expect_team(attempt, "hands everybody over", 1)
     _expect_team(attempt, "answers, refuses and hands over as expected", 1)
-    _expect_team(attempt, "says every forbidden text", 1)
 
 
 def _check_team_none(attempt):
@@ -995,7 +995,7 @@ EXERCISES = (
             '"answer" needs hand_over False and "hand over" needs True; with the two others don\'t look at it.',
         ),
         checks=(
-            Check("a good assistant and a bad one", _check_team_two),
+            Check("a bad assistant and a good one", _check_team_two),
             Check("good assistants", _check_team(_SOUND, (2, 3, 4))),
             Check("bad assistants", _check_team(_FAULTY, (5, 6, 7))),
             Check("no prompts", _check_team_none),

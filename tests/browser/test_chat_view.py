@@ -138,7 +138,8 @@ def test_an_error_is_marked(blank_page):
         raise ValueError("no model")
 
     shown = blank_page(ChatView(broken, ask=["hi"]))
-    assert shown.page.locator(".failed").inner_text().endswith("ValueError: no model\nyour reply function raised this")
+    assert shown.page.locator(".failed p").inner_text() == "ValueError: no model"
+    assert shown.page.locator(".failed small").inner_text() == "your reply function raised this"
 
 
 def test_a_transcript_has_no_box(blank_page):
