@@ -236,7 +236,7 @@ _CHAT_MISCONCEPTIONS = (
             opened=lambda messages, encode: encode("Shop: ") if messages[-1]["role"] == "user" else [],
         ),
         "You put the blank behind the colon instead of before the word. GPT-2's tokens carry the blank in "
-        "front: 'parcel' and ' parcel' are two different tokens, and the second is the usual one.",
+        "front: 'order' and ' order' are cut into different tokens, and the second is the usual one.",
         also=(_chat_with(names=("Customer: ", "Shop: "), content=lambda text: text.strip()),),
     ),
     Misconception(
