@@ -48,6 +48,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "finetune_gpt2": {"pack_into_blocks", "causal_lm_loss", "perplexity", "resume_equality"},
     "lora": {"lora_init", "lora_linear", "merge_lora", "count_trainable"},
     "robust_and_multimodal": {"fgsm", "adversarial_step", "fusion_early", "fusion_late", "group_rates"},
+    "support_assistant": {"format_chat", "loss_mask", "threshold_for_precision"},
 }
 RULES: list[Rule] = []
 
