@@ -71,8 +71,8 @@ def group_rates(y, predicted, group):
 
     y, predicted: int arrays (N,) of 0 and 1, the truth and the decision; group: int array (N,)
     -> dict from each group to a dict of n (how many), base (share with y = 1), selected (share with a
-       yes), tpr (yes among y = 1), fpr (yes among y = 0), precision (y = 1 among the yes);
-       NaN where there is nobody to divide by
+       yes), tpr (yes among y = 1), fpr (yes among y = 0) and precision (y = 1 among the yes),
+       with NaN where there is nobody to divide by
     """
 
     def share(of, among):
