@@ -484,7 +484,13 @@ def _ordinary_step(net, optimizer, x, y):
     optimizer.step()
 
 
-def _random_like(net, x, y, epsilon, low, high):
+def _clean_loss_first(net, optimizer, x, y, *rest):
+    before = _loss_of(net, y)(x).item()
+    adversarial_step(net, optimizer, x, y, *rest)
+    return before
+
+
+def _same_change(net, x, y, epsilon, low, high):
     return (x + epsilon).clamp(low, high)
 
 
@@ -499,7 +505,10 @@ _STEP_WRONG = {
     ),
     "never_stepped": (_step_with(step=False),),
     "climbs": (_step_with(sign=-1), _step_with(sign=-1, report=lambda net, x, worst, y, loss: -loss.item())),
-    "clean_loss_returned": (_step_with(report=_quiet(lambda net, x, worst, y, loss: _loss_of(net, y)(x).item())),),
+    "clean_loss_returned": (
+        _clean_loss_first,
+        _step_with(report=lambda net, x, worst, y, loss: _loss_of(net, y)(x).item()),
+    ),
     "loss_after_the_step": (_step_with(report=lambda net, x, worst, y, loss: _loss_of(net, y)(worst).item()),),
     "own_answers_attacked": (_step_with(labels=lambda net, x, y: net(x).argmax(dim=1)),),
     "step_before_the_attack": (_step_with(before=_ordinary_step),),
@@ -514,7 +523,7 @@ _STEP_WRONG = {
         _step_with(attack=lambda net, x, y, e, low, high: fgsm(_loss_of(net, y), x, e)),
         _step_with(attack=lambda net, x, y, e, low, high: fgsm(_loss_of(net, y), x, e, -math.inf, math.inf)),
     ),
-    "same_change_everywhere": (_step_with(attack=_random_like),),
+    "same_change_everywhere": (_step_with(attack=_same_change),),
 }
 _STEP_HINTS = {
     "clean_images": "You train on the images as they are. Which images should the loss be taken at?",
