@@ -71,8 +71,8 @@ def group_rates(y, predicted, group):
 
     y, predicted: int arrays (N,) of 0 and 1, the truth and the decision; group: int array (N,)
     -> dict from each group to a dict of n (how many), base (share with y = 1), selected (share with a
-       yes), tpr (yes among y = 1), fpr (yes among y = 0), precision (y = 1 among the yes);
-       NaN where there is nobody to divide by
+       yes), tpr (yes among y = 1), fpr (yes among y = 0) and precision (y = 1 among the yes),
+       with NaN where there is nobody to divide by
     """
 
     def share(of, among):
@@ -484,7 +484,13 @@ def _ordinary_step(net, optimizer, x, y):
     optimizer.step()
 
 
-def _random_like(net, x, y, epsilon, low, high):
+def _clean_loss_first(net, optimizer, x, y, *rest):
+    before = _loss_of(net, y)(x).item()
+    adversarial_step(net, optimizer, x, y, *rest)
+    return before
+
+
+def _same_change(net, x, y, epsilon, low, high):
     return (x + epsilon).clamp(low, high)
 
 
@@ -499,7 +505,10 @@ _STEP_WRONG = {
     ),
     "never_stepped": (_step_with(step=False),),
     "climbs": (_step_with(sign=-1), _step_with(sign=-1, report=lambda net, x, worst, y, loss: -loss.item())),
-    "clean_loss_returned": (_step_with(report=_quiet(lambda net, x, worst, y, loss: _loss_of(net, y)(x).item())),),
+    "clean_loss_returned": (
+        _clean_loss_first,
+        _step_with(report=lambda net, x, worst, y, loss: _loss_of(net, y)(x).item()),
+    ),
     "loss_after_the_step": (_step_with(report=lambda net, x, worst, y, loss: _loss_of(net, y)(worst).item()),),
     "own_answers_attacked": (_step_with(labels=lambda net, x, y: net(x).argmax(dim=1)),),
     "step_before_the_attack": (_step_with(before=_ordinary_step),),
@@ -514,7 +523,7 @@ _STEP_WRONG = {
         _step_with(attack=lambda net, x, y, e, low, high: fgsm(_loss_of(net, y), x, e)),
         _step_with(attack=lambda net, x, y, e, low, high: fgsm(_loss_of(net, y), x, e, -math.inf, math.inf)),
     ),
-    "same_change_everywhere": (_step_with(attack=_random_like),),
+    "same_change_everywhere": (_step_with(attack=_same_change),),
 }
 _STEP_HINTS = {
     "clean_images": "You train on the images as they are. Which images should the loss be taken at?",

@@ -125,7 +125,7 @@ class Step:
         if self.report == "worst":
             return float(loss.detach() * (len(y) if self.total == "reported" else 1))
         with torch.no_grad():
-            return float(self.reported if self.report == "number" else mean_loss(model, worst, y))
+            return float(mean_loss(model, worst, y))
 
 
 def reports_clean(model, optimizer, x, y, size, low=0.0, high=1.0):
@@ -148,7 +148,7 @@ STEP = {
     "clean_images_as_well": [Step(images="both")],
     "never_stepped": [Step(step=False)],
     "climbs": [Step(sign=-1)],
-    "clean_loss_returned": [reports_clean],
+    "clean_loss_returned": [reports_clean, reports_clean_before],
     "loss_after_the_step": [Step(report="after")],
     "own_answers_attacked": [Step(labels="own")],
     "step_before_the_attack": [Step(first=True)],
