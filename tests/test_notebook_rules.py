@@ -191,7 +191,7 @@ BAD = {
         text("![a plot](images/not_there.png)"),
     ],
     "plain_python": [*map(source, ("%pip install x", "!ls", "%%time\nx", "help?", "x = = 1", "get_ipython().magic()", " "))],
-    "core_imports": [*map(source, ("import pandas", "from peft.tuners import lora", "def f():\n    import scipy.stats"))],
+    "core_imports": [*map(source, ("import pandas", "from bitsandbytes.nn import Linear8bitLt", "def f():\n    import scipy.stats"))],
     "no_star_imports": [source("from torch import *")],
     "no_progress_bars": [source("from tqdm.auto import tqdm")],
     "never_waits": [source("name = input('name')"), source("breakpoint()")],
