@@ -180,23 +180,10 @@ def many_row(model, tokenizer, n: int, repeat: int) -> Row:
                tokens["at once"] / fast, tokens["in sequence"] / slow, 3.0)
 
 
-def training_flops(config, T: int) -> int:
-    """Multiply-adds count 2; forward once, backward twice, for one token of a row of T."""
-    C = config.n_embd
-    matrices = 12 * config.n_layer * C * C + config.vocab_size * C
-    attention = config.n_layer * 2 * T * C  # scores and mixing
-    return 3 * 2 * (matrices + attention)
-
-
-def matmul_rate(n: int = 2048) -> float:
-    """FLOP/s of a float32 matrix product, the best of five."""
-    a, b = torch.randn(n, n), torch.randn(n, n)
-    a @ b
-    return 2 * n**3 / min(seconds(lambda: a @ b) for _ in range(5))
-
-
 def flops_row(name: str, model, batch: int, repeat: int, rate: float) -> Row:
     """Achieved FLOP/s of training steps as a share of the matrix products' rate."""
+    from bigmodel_nb.gpt2.flops import training_flops
+
     ids = torch.randint(model.config.vocab_size, (batch, BLOCK + 1)).tolist()
     run = fresh_run(model.train(), ids * 2, 1)
     run.rows_of = lambda step: torch.arange(batch)
@@ -206,6 +193,20 @@ def flops_row(name: str, model, batch: int, repeat: int, rate: float) -> Row:
     best = min(seconds(lambda: run.take_step(parameters, 1e-5)) for _ in range(repeat))
     achieved = training_flops(model.config, BLOCK) * batch * BLOCK / best
     return Row(f"training FLOP/s, {name}", "GFLOP/s", achieved / 1e9, rate / 1e9, note="beside the matrix product's rate")
+
+
+def memory_rows() -> list[Row]:
+    """What memory.plan says beside the peak of fresh processes."""
+    from bigmodel_nb.memory import check
+
+    found = []
+    for shape, cases in check.CASES.items():
+        for mode, case in cases.items():
+            planned, peak = check.planned(shape, mode, *case).total, check.measured(shape, mode, *case)
+            apart = abs(planned / peak - 1)
+            note = f"planned, and measured: {apart:.1%} apart" + " THEY DIFFER" * (apart > 0.15)
+            found.append(Row(f"memory, {shape} {mode}, {case[0]} x {case[1]}", "MB", planned / 1e6, peak / 1e6, note=note))
+    return found
 
 
 def import_row() -> Row:
@@ -246,13 +247,14 @@ def rows(quick: bool = False):
     model, tokenizer = bn.load_gpt2("pocket")
     yield sampling_row("pocket", model, n, repeat, 1.5)
     yield many_row(model, tokenizer, max(8, n // 3), repeat)
-    rate = matmul_rate(256 if quick else 2048)
+    rate = bn.device.matmul_rate(256 if quick else 2048)
     yield flops_row("pocket, 16 x 128", model, 16, repeat, rate)
     if not quick:
         small = small_shape()
         yield sampling_row("GPT-2 small's shape", small, 40, 2, None)
         yield flops_row("GPT-2 small's shape, 2 x 128", small, 2, 2, rate)
         del small
+        yield from memory_rows()
     yield import_row()
     if not quick:
         yield lesson_row()

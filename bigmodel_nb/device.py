@@ -1,14 +1,17 @@
-"""Which device and number format to compute with, and why."""
+"""Which device and number format to compute with, and why; and how fast it is."""
 
 from __future__ import annotations
 
 import os
+import statistics
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bigmodel_nb.errors import ResourceError
+from bigmodel_nb.errors import DataError, ResourceError
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +49,55 @@ def pick(prefer: str | torch.device | None = None) -> Device:
     device, why = (_wanted(wanted), "asked for") if wanted else _best()
     dtype, because = _forced_dtype() or _dtype(device)
     return Device(device, dtype, f"{why}; {because}")
+
+
+def seconds(fn: Callable[[], Any], repeat: int = 5, warmup: int = 1) -> float:
+    """Median wall-clock seconds of a call of `fn`, after `warmup` calls that are not counted.
+
+    The first call loads kernels and fills caches. A GPU only takes orders when it is called, so its
+    work is waited for before each look at the clock. Errors: DataError for less than one repetition.
+
+    >>> 0.01 < seconds(lambda: time.sleep(0.01), repeat=3) < 1
+    True
+    """
+    return statistics.median(_timings(fn, repeat, warmup))
+
+
+def matmul_rate(n: int = 2048, dtype: torch.dtype | None = None, repeat: int = 5) -> float:
+    """FLOP/s of the fastest of `repeat` (n, n) matrix products on the CPU: what it can reach."""
+    import torch
+
+    a, b = (torch.randn(n, n).to(dtype) for _ in range(2))
+    return 2 * n**3 / min(_timings(lambda: a @ b, repeat, 1))
+
+
+def _timings(fn: Callable[[], Any], repeat: int, warmup: int) -> list[float]:
+    if repeat < 1 or warmup < 0:
+        raise DataError(f"repeat must be at least 1 and warmup at least 0; received {repeat} and {warmup}.")
+    for _ in range(warmup):
+        fn()
+    return [_once(fn) for _ in range(repeat)]
+
+
+def _once(fn: Callable[[], Any]) -> float:
+    _wait()
+    begun = time.perf_counter()
+    fn()
+    _wait()
+    return time.perf_counter() - begun
+
+
+def _wait() -> None:
+    """Until the GPU, where one is used, has done what it was told."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    for kind in ("cuda", "xpu"):
+        backend = getattr(torch, kind)
+        if backend.is_available() and backend.is_initialized():
+            backend.synchronize()
+    if torch.backends.mps.is_available():
+        torch.mps.synchronize()
 
 
 def bfloat16_is_faster() -> bool:

@@ -19,11 +19,15 @@ def test_the_exit_code_tells_of_a_figure_that_falls_short(monkeypatch, capsys, h
     assert ("FALLS SHORT" in capsys.readouterr().out) is not held
 
 
-def test_floating_point_operations_of_gpt2_small():
-    from transformers import GPT2Config
+@pytest.mark.parametrize(("off", "differ"), [(1.0, False), (1.1, False), (0.9, False), (1.3, True), (0.8, True)])
+def test_a_memory_plan_that_is_off_fails(monkeypatch, capsys, off, differ):
+    from bigmodel_nb.memory import check
 
-    flops = bench.training_flops(GPT2Config(), 1024)
-    assert abs(flops / (6 * 124e6) - 1) < 0.2  # 6 a parameter, attention on top
+    monkeypatch.setattr(check, "measured", lambda *case: int(check.planned(*case).total / off))
+    rows = bench.memory_rows()
+    monkeypatch.setattr(bench, "rows", lambda quick: rows)
+    assert len(rows) == 4 and bench.main([]) == int(differ)
+    assert ("DIFFER" in capsys.readouterr().out) is differ
 
 
 def test_it_runs_and_greedy_tokens_are_equal(capsys):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bigmodel_nb import device
-from bigmodel_nb.errors import ResourceError
+from bigmodel_nb.errors import DataError, ResourceError
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +134,50 @@ def test_short_repr_and_frozen():
     assert pickle.loads(pickle.dumps(picked)) == picked
     with pytest.raises(AttributeError):
         picked.reason = ""
+
+
+class Clock:
+    """A clock that a fake device moves on."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(device.time, "perf_counter", lambda: self.now)
+
+
+def test_seconds_is_the_median_after_the_warm_up(monkeypatch):
+    clock, takes = Clock(monkeypatch), iter([50.0, 9.0, 1.0, 2.0, 3.0, 100.0])
+
+    def work():
+        clock.now += next(takes)
+
+    assert device.seconds(work, repeat=5) == 3.0 and next(takes, None) is None
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu", "mps"])
+def test_seconds_waits_for_a_gpu(monkeypatch, kind):
+    """Orders take no time; the work is done while Python waits."""
+    clock, orders = Clock(monkeypatch), [7.0]  # something is still running when the timing starts
+
+    def synchronize():
+        clock.now += sum(orders)
+        orders.clear()
+
+    yes = SimpleNamespace(is_available=lambda: True, is_initialized=lambda: True, synchronize=synchronize)
+    if kind == "mps":
+        monkeypatch.setattr(torch.backends, "mps", yes)
+    monkeypatch.setattr(torch, kind, yes)
+    assert device.seconds(lambda: orders.append(2.0), repeat=3, warmup=1) == 2.0
+
+
+@pytest.mark.parametrize("given", [{"repeat": 0}, {"warmup": -1}])
+def test_seconds_needs_a_repetition(given):
+    with pytest.raises(DataError, match="repeat must be at least 1"):
+        device.seconds(lambda: None, **given)
+
+
+def test_rate_of_the_matrix_product(monkeypatch):
+    times = iter([2e-3, 1e-3, 4e-3])
+    monkeypatch.setattr(device, "_once", lambda fn: fn() is None or next(times))
+    assert device.matmul_rate(64, repeat=3) == pytest.approx(2 * 64**3 / 1e-3)
+    monkeypatch.undo()
+    assert device.matmul_rate(64) > 1e6 and device.matmul_rate(64, torch.bfloat16) > 1e4

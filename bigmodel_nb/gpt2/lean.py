@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 def supports(model) -> bool:
@@ -61,8 +62,9 @@ def document_mask(ids, eos_id: int):
 def hidden_states(model, ids, positions=None, mask=None):
     """The last layer's normalised states: ids (B, T) -> (B, T, d_model).
 
-    Dropout follows `model.training`, as in transformers. `mask` (B, 1, T, T) is boolean and
-    includes causality; without it attention is causal. Source: Radford et al. (2019).
+    Dropout and `activation_checkpointing_enable` follow `model.training`, as in transformers. `mask`
+    (B, 1, T, T) is boolean and includes causality; without it attention is causal. Source: Radford et
+    al. (2019).
     """
     config, body = model.config, model.transformer
     B, T = ids.shape
@@ -76,11 +78,7 @@ def hidden_states(model, ids, positions=None, mask=None):
     def drop(x):
         return F.dropout(x, p_residual) if p_residual else x
 
-    place = body.wpe.weight[:T] if positions is None else F.embedding(positions, body.wpe.weight)
-    x = F.embedding(ids, body.wte.weight) + place  # (B, T, C)
-    if model.training and config.embd_pdrop:
-        x = F.dropout(x, config.embd_pdrop)
-    for block in body.h:
+    def through(block, x):
         qkv = linear(block.ln_1(x), block.attn.c_attn).view(B, T, 3, H, C // H)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, d_head)
         mixed = F.scaled_dot_product_attention(
@@ -89,5 +87,13 @@ def hidden_states(model, ids, positions=None, mask=None):
         mixed = mixed.transpose(1, 2).reshape(B, T, C)
         x = x + drop(linear(mixed, block.attn.c_proj).view(B, T, C))
         inner = F.gelu(linear(block.ln_2(x), block.mlp.c_fc), approximate="tanh")
-        x = x + drop(linear(inner, block.mlp.c_proj).view(B, T, C))
+        return x + drop(linear(inner, block.mlp.c_proj).view(B, T, C))
+
+    place = body.wpe.weight[:T] if positions is None else F.embedding(positions, body.wpe.weight)
+    x = F.embedding(ids, body.wte.weight) + place  # (B, T, C)
+    if model.training and config.embd_pdrop:
+        x = F.dropout(x, config.embd_pdrop)
+    for block in body.h:
+        again = model.training and getattr(block, "gradient_checkpointing", False)
+        x = checkpoint(through, block, x, use_reentrant=False) if again else through(block, x)
     return body.ln_f(x)

@@ -87,3 +87,19 @@ def test_without_the_mask_documents_do_look_at_each_other():
         a = logits_of(model, x, *lean.document_mask(x, 0))[0, 4:]
         b = logits_of(model, other, *lean.document_mask(other, 0))[0, 4:]
     assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_activation_checkpointing_changes_no_gradient_and_keeps_less(dropout):
+    ids, found = torch.randint(1, 4096, (2, 30), generator=torch.Generator().manual_seed(0)), []
+    for checkpointing in (False, True):
+        model, kept = make_tiny(dropout).train(), []
+        if checkpointing:
+            model.activation_checkpointing_enable()
+        torch.manual_seed(3)
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+            loss = logits_of(model, ids).square().mean()
+        loss.backward()
+        found.append(([p.grad for p in model.parameters()], sum(kept)))
+    (plain, all_kept), (again, fewer) = found
+    assert all(torch.equal(a, b) for a, b in zip(plain, again)) and fewer < 0.85 * all_kept

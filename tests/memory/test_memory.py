@@ -1,4 +1,4 @@
-"""Memory: limits of control groups, the peak of a call, recovery from running out."""
+"""Limits of control groups, the peak of a call, recovery from running out of memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import warnings
 import weakref
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from bigmodel_nb import memory
 from bigmodel_nb.errors import ResourceError
+from bigmodel_nb.memory import peak
 
 MB = 10**6
-
-
 
 
 def group(root, cgroup: str, folder: str, files: dict[str, str]):
@@ -51,7 +51,7 @@ def test_limit_of_a_control_group(tmp_path, cgroup, folder, files):
 @pytest.mark.parametrize("ceiling", ["max", str(2**63 - 4096), ""])
 def test_no_limit(tmp_path, ceiling):
     group(tmp_path, "0::/a\n", "a", V2 | {"memory.max": ceiling})
-    assert memory.limit(tmp_path) == memory.psutil.virtual_memory().total
+    assert memory.limit(tmp_path) == psutil.virtual_memory().total
 
 
 def test_lowest_limit_counts(tmp_path):
@@ -61,8 +61,8 @@ def test_lowest_limit_counts(tmp_path):
 
 
 def test_this_machine():
-    assert 0 < memory.rss() < memory.limit() <= memory.psutil.virtual_memory().total
-    assert 0 < memory.available() <= memory.psutil.virtual_memory().available
+    assert 0 < memory.rss() < memory.limit() <= psutil.virtual_memory().total
+    assert 0 < memory.available() <= psutil.virtual_memory().available
 
 
 def hold_and_free(size: int) -> str:
@@ -75,8 +75,8 @@ def hold_and_free(size: int) -> str:
 @pytest.mark.parametrize("high_water", [True, False])
 def test_peak_of_memory_that_is_freed_again(monkeypatch, high_water):
     if not high_water:  # macOS and Windows rely on samples where the mark does not rise
-        monkeypatch.setattr(memory, "_reset_high_water", lambda: False)
-        monkeypatch.setattr(memory, "_high_water", lambda: 0)
+        monkeypatch.setattr(peak, "_reset_high_water", lambda: False)
+        monkeypatch.setattr(peak, "_high_water", lambda: 0)
     hold_and_free(400 * MB)  # an earlier, higher peak must not count
     measured = memory.measure(lambda: hold_and_free(200 * MB))
     assert measured.result == "done" and measured.kind == "process"
@@ -101,15 +101,15 @@ def test_memory_that_was_freed_before_counts_when_it_is_used_again():
 
 def test_high_water_mark_that_rises_is_used_where_it_cannot_be_reset(monkeypatch):
     marks = iter([1000 * MB, 5000 * MB, 5000 * MB])
-    monkeypatch.setattr(memory, "_reset_high_water", lambda: False)
-    monkeypatch.setattr(memory, "_high_water", lambda: next(marks))
+    monkeypatch.setattr(peak, "_reset_high_water", lambda: False)
+    monkeypatch.setattr(peak, "_high_water", lambda: next(marks))
     assert memory.measure(lambda: None).peak_bytes > 3000 * MB
 
 
 def test_file_pages_that_the_kernel_drops_hide_nothing(monkeypatch):
     levels = iter([(900 * MB, 300 * MB)] + [(850 * MB, 400 * MB)] * 10_000)
-    monkeypatch.setattr(memory, "_levels", lambda process: next(levels))
-    monkeypatch.setattr(memory, "_high_water", lambda: 900 * MB)
+    monkeypatch.setattr(peak, "_levels", lambda process: next(levels))
+    monkeypatch.setattr(peak, "_high_water", lambda: 900 * MB)
     assert memory.measure(lambda: None).peak_bytes == 100 * MB
 
 
@@ -126,17 +126,52 @@ def test_repr():
     assert repr(memory.Measured(2_500_000, None)) == "Measured(2.5 MB above the start, process)"
 
 
-def test_cuda_peak_with_a_fake_allocator(monkeypatch):
-    class Cuda:
-        peak = 5 * MB
-        is_available = is_initialized = staticmethod(lambda: True)
-        synchronize = reset_peak_memory_stats = staticmethod(lambda: None)
-        memory_allocated = staticmethod(lambda: 1 * MB)
-        max_memory_allocated = staticmethod(lambda: Cuda.peak)
+class FakeCuda:
+    """torch.cuda's allocator without a GPU: what is allocated, and the peak since the last reset."""
 
-    monkeypatch.setattr(torch, "cuda", Cuda)
-    measured = memory.measure(lambda: 7)
-    assert (measured.peak_bytes, measured.result, measured.kind) == (4 * MB, 7, "cuda")
+    def __init__(self, used: int):
+        self.used = self.peak = used
+        self.log = []
+
+    def is_available(self):
+        return True
+
+    is_initialized = is_available
+
+    def synchronize(self):
+        self.log.append("wait")
+
+    def reset_peak_memory_stats(self):
+        self.log.append("reset")
+        self.peak = self.used
+
+    def memory_allocated(self):
+        return self.used
+
+    def max_memory_allocated(self):
+        self.log.append("read")
+        return self.peak
+
+    def allocate(self, size: int):
+        self.used += size
+        self.peak = max(self.peak, self.used)
+
+
+def test_cuda_peak_with_a_fake_allocator(monkeypatch):
+    cuda = FakeCuda(used=10 * MB)
+    cuda.allocate(90 * MB)
+    cuda.allocate(-90 * MB)  # an earlier, higher peak must not count
+    monkeypatch.setattr(torch, "cuda", cuda)
+
+    def step():
+        for change in (30, 20, -40, 15):
+            cuda.allocate(change * MB)
+        cuda.log.append("work")
+        return 7
+
+    measured = memory.measure(step)
+    assert (measured.peak_bytes, measured.result, measured.kind) == (50 * MB, 7, "cuda")
+    assert cuda.log == ["wait", "reset", "work", "wait", "read"]  # kernels run on after Python
 
 
 OUT = [
