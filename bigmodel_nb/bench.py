@@ -7,11 +7,13 @@ each side, since a busy machine only ever makes a run slower.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -131,6 +133,37 @@ def training_rows(steps: int, repeat: int) -> list[Row]:
     ]
 
 
+def finetuned(text: str, steps: int, processes: int, threads: int) -> dict:
+    """The state of a checkpoint after `steps` of the command line's fine-tuning in fresh processes."""
+    from bigmodel_nb.gpt2 import checkpoint
+
+    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={processes}", "--num_machines=1",
+                "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "text.txt"), Path(folder, "run")
+        source.write_text(text, encoding="utf-8")
+        command = [sys.executable, *(launcher if processes > 1 else []), "-m", "bigmodel_nb.gpt2.finetune", "--model", "pocket", "--texts", source,
+                   "--steps", str(steps), "--precision", "float32", "--checkpoint-dir", target]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "BIGMODEL_NB_DEVICE": "cpu"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return checkpoint.read_state(target / f"step-{steps:06d}")
+
+
+def processes_row(steps: int, repeat: int) -> Row:
+    """Two processes of one thread each against one of two threads, 16 rows a step in both."""
+    import bigmodel_nb as bn
+
+    text = "\n".join(bn.datasets.python_docs())[: 20_000 * steps]
+    runs = [(finetuned(text, steps, 2, 1), finetuned(text, steps, 1, 2)) for _ in range(repeat)]
+    two, one = (max(run["trained_tokens"] / run["seconds"] for run in side) for side in zip(*runs))
+    apart = [abs(a["loss"] - b["loss"]) for pair in runs for a, b in zip(*(run["history"] for run in pair))]
+    equal = all(gap <= 1e-4 for gap in apart)
+    note = f"losses of {steps} steps at most {max(apart):.0e} apart" + " LOSSES DIFFER" * (not equal)
+    return Row("fine-tuning, two processes, against one of two threads", "tokens/s", two, one, note=note)
+
+
 def small_shape():
     """A GPT-2 small with random numbers: the shape decides the speed."""
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -244,6 +277,7 @@ def rows(quick: bool = False):
     repeat, steps, n = (1, 2, 8) if quick else (3, 20, 150)
     bn.setup()
     yield from training_rows(steps, repeat)
+    yield processes_row(steps, repeat)
     model, tokenizer = bn.load_gpt2("pocket")
     yield sampling_row("pocket", model, n, repeat, 1.5)
     yield many_row(model, tokenizer, max(8, n // 3), repeat)

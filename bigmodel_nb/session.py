@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import random
@@ -53,6 +54,7 @@ def setup(seed: int = 0, own_code: bool | str = False) -> Session:
     if own_code not in (True, False, "off"):
         raise DataError(f'own_code must be True, False or "off"; received {own_code!r}.')
     silence()
+    let_forks_compute()
     seed_everything(seed)
     set_style()
     if own_code:
@@ -88,6 +90,21 @@ def silence() -> None:
             loaded["huggingface_hub.utils"].disable_progress_bars()
     if "datasets.utils" in loaded:
         loaded["datasets.utils"].disable_progress_bars()
+
+
+@functools.cache
+def let_forks_compute() -> None:
+    """Let torch compute on one thread in forked processes, such as those of accelerate's notebook_launcher.
+
+    They have none of the threads of this process, and would wait for them for ever.
+    """
+
+    def take_one_thread():
+        if hasattr(sys.modules.get("torch"), "set_num_threads"):
+            sys.modules["torch"].set_num_threads(1)
+
+    if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+        os.register_at_fork(after_in_child=take_one_thread)
 
 
 def set_style() -> None:

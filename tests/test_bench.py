@@ -34,3 +34,16 @@ def test_it_runs_and_greedy_tokens_are_equal(capsys):
     assert bench.main(["--quick"]) == 0
     table = capsys.readouterr().out
     assert "greedy tokens equal" in table and "against Trainer" in table and "import bigmodel_nb" in table
+    assert "two processes" in table and "losses of 2 steps" in table and "DIFFER" not in table
+
+
+@pytest.mark.parametrize(("apart", "told"), [(5e-5, False), (2e-4, True), (float("nan"), True)])
+def test_losses_of_two_processes_that_differ_are_reported(monkeypatch, apart, told):
+    def finetuned(text, steps, processes, threads):
+        losses = [3.0, 2.5 + (apart if processes == 2 else 0)]
+        return {"trained_tokens": 100, "seconds": 2.0 / processes, "history": [{"loss": loss} for loss in losses]}
+
+    monkeypatch.setattr(bench, "finetuned", finetuned)
+    row = bench.processes_row(2, 1)
+    assert (row.ours, row.other) == (100, 50) and row.holds
+    assert ("LOSSES DIFFER" in row.note) is told

@@ -112,3 +112,22 @@ def test_the_style_is_set_twice_alike():
     session.setup()
     assert dict(matplotlib.rcParams) == once
     assert matplotlib.rcParams["axes.prop_cycle"].by_key()["color"][0] == "#0072B2"
+
+
+FORKED = """
+import multiprocessing, torch
+import bigmodel_nb as bn
+bn.setup()
+torch.set_num_threads(2)
+torch.ones(1000, 1000).sum()
+child = multiprocessing.get_context("fork").Process(target=lambda: torch.ones(1000, 1000).sum())
+child.start()
+child.join(20)
+print(child.exitcode)
+child.kill()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="this system has no forks")
+def test_a_forked_process_computes():
+    assert run(FORKED).stdout == "0\n"

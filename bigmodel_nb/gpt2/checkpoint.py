@@ -25,13 +25,16 @@ class Store:
     """The folder of a run's checkpoints, `step-000025`, `step-000050`, ...
 
     A checkpoint is written under another name and renamed when it is complete, so a run that is
-    killed leaves the one before. Errors: ResourceError where the folder holds another run that was
-    not to be resumed, DataError where the settings differ from those of the run to resume.
+    killed leaves the one before. Of several processes one has `writes`, the others only know the
+    names. Errors: ResourceError where the folder holds another run that was not to be resumed,
+    DataError where the settings differ from those of the run to resume.
     """
 
-    def __init__(self, folder: Path, settings: dict, resume: bool):
-        self.folder, self.settings = folder, settings
+    def __init__(self, folder: Path, settings: dict, resume: bool, writes: bool = True):
+        self.folder, self.settings, self.writes, self.latest = folder, settings, writes, None
         self.every = max(1, min(100, settings["steps"] // 10))
+        if not writes:
+            return
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -66,14 +69,20 @@ class Store:
         from safetensors.torch import save_file
 
         target = self.folder / f"step-{state['step']:06d}"
+        spread = any(hasattr(p, "full_tensor") for p in model.parameters())  # over processes: all give their parts
+        weights = {name: whole(value) for name, value in model.state_dict().items()} if spread else None
+        tensors = optimizer_tensors(optimizer) if spread or self.writes else None
+        if not self.writes:
+            self.latest = target
+            return
         part = target.with_name(target.name + ".part")
         try:
             shutil.rmtree(part, ignore_errors=True)
             with quiet():
-                model.save_pretrained(part)
+                model.save_pretrained(part, state_dict=weights)
             if tokenizer is not None:
                 tokenizer.save_pretrained(part)
-            save_file(optimizer_tensors(optimizer), part / OPTIMIZER)
+            save_file(tensors, part / OPTIMIZER)
             (part / STATE).write_text(json.dumps({"settings": self.settings, **state}), encoding="utf-8")
             shutil.rmtree(target, ignore_errors=True)
             part.rename(target)
@@ -115,11 +124,17 @@ def optimizer_tensors(optimizer) -> dict[str, torch.Tensor]:
     """The optimiser's tensors by name, `3.exp_avg` for the fourth parameter's first moment."""
     state = optimizer.state_dict()["state"]
     return {
-        f"{i}.{name}": value.detach().cpu().contiguous()
+        f"{i}.{name}": whole(value)
         for i, values in state.items()
         for name, value in values.items()
         if isinstance(value, torch.Tensor)
     }
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor on the CPU; of one that is spread over processes, all of it."""
+    tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return tensor.detach().cpu().contiguous()
 
 
 def check_settings(folder: Path, settings: dict) -> None:

@@ -2,7 +2,11 @@
 
 Each step takes `batch_size` rows, adds up the gradients of micro-batches that fit into memory,
 clips them and lets AdamW step. The order of the rows and the dropout masks depend on the seed and
-the step alone, so a run that was killed and resumed goes on exactly as it would have.
+the step alone, so a run that was killed and resumed goes on exactly as it would have. Started in
+several processes (see `processes`), each takes its share of the same rows; without dropout the
+losses are those of one process.
+
+`python -m bigmodel_nb.gpt2.finetune --help` runs it from a command line (see `command`).
 """
 
 from __future__ import annotations
@@ -17,8 +21,8 @@ import torch
 import torch.nn.functional as F
 
 from bigmodel_nb import memory
-from bigmodel_nb.errors import DataError
-from bigmodel_nb.gpt2 import checkpoint, data, lean
+from bigmodel_nb.errors import DataError, ResourceError
+from bigmodel_nb.gpt2 import checkpoint, data, lean, processes
 from bigmodel_nb.gpt2.evaluate import logits_of, perplexity
 
 SEQUENCES = 16  # rows a step that "auto" means on every machine
@@ -98,23 +102,26 @@ def finetune(model, tokenizer, texts, held_out=None, steps=200, max_seconds=None
     up over a tenth of the run (at most 20 steps) and then falls linearly to 0. max_seconds ends the
     training early, and the learning rate falls accordingly. precision is "auto" (device.pick),
     "float32" or "bfloat16". With checkpoint_dir the run is saved about ten times, as folders that
-    `load_gpt2` opens; resume=True goes on from the newest. Errors: DataError for texts or numbers
-    that can't work, ResourceError for memory, disk and folders. Source: Loshchilov & Hutter (2019).
+    `load_gpt2` opens; resume=True goes on from the newest, in any number of processes. Called in
+    processes that accelerate or torchrun started together, they share the rows of each step, and
+    the main one alone shows and writes. Errors: DataError for texts or numbers that can't work,
+    ResourceError for memory, disk and folders. Source: Loshchilov & Hutter (2019).
     """
-    from bigmodel_nb.widgets.training_monitor import progress_display
-
     run = Run.prepare(model, tokenizer, texts, steps, max_seconds, batch_size, block_size, lr, precision, seed)
-    store = None if checkpoint_dir is None else checkpoint.Store(Path(checkpoint_dir), asdict(run.settings), resume)
+    team = run.team
+    store = None if checkpoint_dir is None else run.store(Path(checkpoint_dir), resume)
     if held_out is not None:
         held_out = data.as_texts(held_out, "held_out")
-    display = progress_display(steps, held_out is not None, "Fine-tuning")
+    display = team.display(steps, held_out is not None, "Fine-tuning")
     message = "stopped"
     try:
-        before = run.restore(store.latest) if store is not None and store.latest is not None else None
+        latest = store and store.latest
+        before = team.each(lambda: run.restore(latest)) if latest is not None else None
         if before is None and held_out is not None and run.step == 0:
             before = perplexity(model, tokenizer, held_out)
         if before is not None:
             display.held_out(0, before)
+        run.join()
         run.train(display, tokenizer, store, before)
         after = perplexity(model, tokenizer, held_out) if held_out is not None else None
         if after is not None:
@@ -122,6 +129,7 @@ def finetune(model, tokenizer, texts, held_out=None, steps=200, max_seconds=None
         message = "finished"
     finally:
         display.finish(message)
+        team.release()
     return FinetuneResult(run.history, before, after, run.tokens_per_second, store and store.latest)
 
 
@@ -142,6 +150,9 @@ class Run:
     seconds: float = 0.0
     trained_tokens: int = 0
     micro_batch: int = 0
+    team: processes.Alone | processes.Team = field(default_factory=processes.Alone)
+    spread: torch.nn.Module | None = None  # `loss` as a module that brings the processes' gradients together
+    rehearsals: int = 0
 
     @classmethod
     def prepare(cls, model, tokenizer, texts, steps, max_seconds, batch_size, block_size, lr, precision, seed):
@@ -159,14 +170,31 @@ class Run:
             )
         eos = data.end_id(model, tokenizer)
         x, y = data.pack(documents, block_size, eos)
-        device, dtype = choose_device(precision)
+        team = processes.here()
+        if batch_size < team.count:
+            raise DataError(
+                f"a batch_size of {batch_size} can't be shared by {team.count} processes: each needs a row at least. "
+                f"Start {batch_size} at most, or pass a larger batch_size."
+            )
+        device, dtype = team.place(precision)
         if lr is None:
             lr = 1e-3 if sum(p.numel() for p in model.parameters()) < 20e6 else 1e-4
         settings = Settings(steps, batch_size, block_size, lr, dtype, seed, len(x), checkpoint.fingerprint(x))
+        team.check(asdict(settings))
         model.to(device)
         trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.0, fused=True)
-        return cls(model, x, y, eos, settings, optimizer, device, max_seconds, micro_batch=batch_size)
+        return cls(model, x, y, eos, settings, optimizer, device, max_seconds, micro_batch=batch_size, team=team)
+
+    def join(self) -> None:
+        """Bring the model and the optimiser together with those of the other processes."""
+        self.spread, self.optimizer = self.team.join(self.model, self.loss, self.optimizer)
+
+    def store(self, folder: Path, resume: bool) -> checkpoint.Store:
+        """The run's checkpoints in `folder`, which the main process alone touches."""
+        store = self.team.each(lambda: checkpoint.Store(folder, asdict(self.settings), resume, self.team.main))
+        store.latest = self.team.told(store.latest)
+        return store
 
     def rows_of(self, step: int) -> torch.Tensor:
         """Row numbers of a step: each pass over the rows in an order of its own."""
@@ -196,19 +224,26 @@ class Run:
             stack.callback(self.model.train, training)
             stack.enter_context(torch.random.fork_rng(enabled=has_dropout(self.model)))
             while self.step < self.settings.steps and not self.out_of_time():
+                self.rehearse()
                 begun = time.perf_counter()
                 lr = self.lr_at(self.step)
                 loss = self.take_step(parameters, lr)
                 self.seconds += time.perf_counter() - begun
+                if self.max_seconds is not None:
+                    self.seconds = self.team.told(self.seconds)
                 self.step += 1
                 self.history.append({"step": self.step, "loss": loss, "lr": lr})
                 self.report(display, loss)
                 if store is not None and store.due(self.step):
-                    store.save(self.model, tokenizer, self.optimizer, self.state(before))
-                if tokenizer is not None and self.step in pauses:
+                    self.save(store, tokenizer, before)
+                if tokenizer is not None and self.step in pauses and not self.team.sharded:
                     display.sample(self.step, self.sample_text(tokenizer))
             if store is not None and self.history and not store.holds(self.step):
-                store.save(self.model, tokenizer, self.optimizer, self.state(before))
+                self.save(store, tokenizer, before)
+
+    def save(self, store, tokenizer, before: float | None) -> None:
+        """Write a checkpoint; where that fails, all processes raise the error."""
+        self.team.each(lambda: store.save(self.model, tokenizer, self.optimizer, self.state(before)))
 
     def out_of_time(self) -> bool:
         """True once `max_seconds` of training have passed."""
@@ -217,7 +252,8 @@ class Run:
     def take_step(self, parameters, lr: float) -> float:
         """One step of the optimiser on the rows of this step -> mean loss a token, in nats."""
         rows = self.rows_of(self.step)
-        loss, fitted = memory.retry_smaller(lambda size: self.accumulate(rows, size), self.micro_batch)
+        least = 1 if self.team.count == 1 else self.micro_batch  # with others waiting, no pass can be repeated
+        loss, fitted = memory.retry_smaller(lambda size: self.accumulate(rows, size), self.micro_batch, least)
         self.micro_batch = fitted
         if not math.isfinite(loss):
             raise DataError(
@@ -232,19 +268,52 @@ class Run:
         return loss
 
     def accumulate(self, rows: torch.Tensor, micro_batch: int) -> float:
-        """Gradients of the mean loss over `rows`, added up over micro-batches; nothing is stepped."""
+        """Gradients of the mean loss over `rows`, added up over micro-batches; nothing is stepped.
+
+        Several processes add up theirs during the last micro-batch of each.
+        """
+        count = int((self.y[rows] != data.IGNORED).sum())
+        *first, last = self.team.share(rows).split(micro_batch)
+        self.start_gradients()
+        with self.team.apart() if first else contextlib.nullcontext():
+            total = sum(self.add_gradients(part, count) for part in first)
+        total += self.add_gradients(last, count)
+        self.trained_tokens += count
+        return self.team.sum(total)
+
+    def rehearse(self) -> None:
+        """Find the micro-batch that fits, before this process' gradients meet the others'.
+
+        The first two steps of a run in several processes are computed once more, for memory alone:
+        the second has the optimiser's state beside it.
+        """
+        if self.team.count == 1 or self.team.sharded or self.rehearsals == 2:
+            return
+        rows = self.team.share(self.rows_of(self.step))
+
+        def attempt(size: int) -> None:
+            self.start_gradients()
+            for part in rows.split(size):
+                self.add_gradients(part, 1)
+
+        with self.team.apart():
+            _, self.micro_batch = memory.retry_smaller(attempt, self.micro_batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.rehearsals += 1
+
+    def start_gradients(self) -> None:
+        """No gradients, and the step's own dropout masks."""
         self.optimizer.zero_grad(set_to_none=True)
         self.model.train()
-        torch.manual_seed(self.settings.seed * 1_000_003 + self.step) if has_dropout(self.model) else None
-        count = int((self.y[rows] != data.IGNORED).sum())
-        total = 0.0
-        for part in rows.split(micro_batch):
-            x, y = self.x[part].to(self.device), self.y[part].to(self.device)
-            loss = self.loss(x, y) / count
-            loss.backward()
-            total += loss.detach()
-        self.trained_tokens += count
-        return float(total)
+        if has_dropout(self.model):
+            torch.manual_seed(self.settings.seed * 1_000_003 + self.step + (self.team.index << 40))
+
+    def add_gradients(self, rows: torch.Tensor, count: int) -> torch.Tensor:
+        """Add the gradients of the loss summed over `rows` and divided by `count`; returns that loss."""
+        x, y = self.x[rows].to(self.device), self.y[rows].to(self.device)
+        loss = (self.spread or self.loss)(x, y) / count
+        self.team.backward(loss)
+        return loss.detach()
 
     def loss(self, x, y):
         """Summed cross-entropy of the labelled tokens: x, y (B, T) -> scalar."""
@@ -281,6 +350,8 @@ class Run:
 
     def restore(self, folder: Path) -> float | None:
         """Go on from a checkpoint; returns the held-out perplexity measured before its run."""
+        if not folder.is_dir():
+            raise ResourceError(f"{folder} is not there on every machine. To resume, let all of them share it.")
         state = checkpoint.load(folder, self.model, self.optimizer)
         for name in ("step", "history", "seconds", "trained_tokens", "micro_batch"):
             setattr(self, name, state[name])
@@ -305,16 +376,14 @@ def check_numbers(steps, max_seconds, batch_size, block_size, context, lr, preci
         raise DataError(f'precision must be "auto", "float32" or "bfloat16"; received {precision!r}.')
 
 
-def choose_device(precision: str) -> tuple[torch.device, str]:
-    """Where to train, and "float32" or "bfloat16"."""
-    from bigmodel_nb import device
-
-    picked = device.pick()
-    if precision == "auto":
-        precision = "bfloat16" if picked.dtype == torch.bfloat16 else "float32"
-    return picked.device, precision
-
-
 def has_dropout(model) -> bool:
     """True if some dropout of the model's configuration is above 0."""
     return any(getattr(model.config, name, 0.0) for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop"))
+
+
+if __name__ == "__main__":
+    import sys
+
+    from bigmodel_nb.gpt2 import command
+
+    sys.exit(command.main())
