@@ -763,12 +763,22 @@ _ACCUMULATION_MISCONCEPTIONS = (
 
 # accumulation_is_right
 
-RIGHT = ("right", "row by row", "rounded")
+RIGHT = ("right", "row by row", "in one go", "rounded")
 WRONG = (
     "mean of means", "sum of means", "last part only", "old gradients kept", "rest dropped", "places not labels",
     "loss of the last part", "loss slightly off", "one gradient off", "slightly off",
 )  # fmt: skip
 _FAULTS = {m.name.replace("_", " "): m.wrong for m in _ACCUMULATION_MISCONCEPTIONS}
+
+
+def _whole_batch(model, x, y):
+    """The mean loss, with its gradients in .grad, in one piece."""
+    import torch.nn.functional as F
+
+    model.zero_grad()
+    loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+    loss.backward()
+    return loss
 
 
 class Accumulate:
@@ -780,6 +790,8 @@ class Accumulate:
     def __call__(self, model, x, y, micro_batch):
         if self.kind in _FAULTS:
             return _FAULTS[self.kind](model, x, y, micro_batch)
+        if self.kind == "in one go":
+            return _whole_batch(model, x, y).item()
         loss = accumulate_gradients(model, x, y, 1 if self.kind == "row by row" else micro_batch)
         bias = list(model.parameters())[-1]
         if self.kind == "rounded":
@@ -820,16 +832,12 @@ def _judged_probes():
     return [_judged_case(rng, kind, labelled) for kind in RIGHT + WRONG for labelled in ((5, 1, 3, 4), (2, 5, 1, 3, 4))]
 
 
-def _judging(sizes=lambda B: range(1, B + 1), reduction=lambda y: 1 / (y != IGNORED).sum(), losses=True,
+def _judging(sizes=lambda B: range(1, B + 1), whole_batch=_whole_batch, losses=True,
              parameters=lambda model: list(model.parameters()), limit=1e-5, clear=False):
     """The right test with a part changed."""
 
     def wrong(accumulate, model, x, y):
-        import torch.nn.functional as F
-
-        model.zero_grad()
-        whole = F.cross_entropy(model(x).flatten(0, 1), y.flatten(), reduction="sum") * reduction(y)
-        whole.backward()
+        whole = whole_batch(model, x, y)
         gradients = [p.grad.clone() for p in parameters(model)]
         found = []
         for m in sizes(len(x)):
@@ -841,6 +849,14 @@ def _judging(sizes=lambda B: range(1, B + 1), reduction=lambda y: 1 / (y != IGNO
         return all(found)
 
     return wrong
+
+
+def _mean_over_places(model, x, y):
+    loss = _whole_batch(model, x, y)
+    share = (y != IGNORED).double().mean()
+    for p in model.parameters():
+        p.grad *= share
+    return loss * share
 
 
 _JUDGED_MISCONCEPTIONS = (
@@ -887,7 +903,7 @@ _JUDGED_MISCONCEPTIONS = (
     ),
     Misconception(
         "places_counted",
-        _judging(reduction=lambda y: 1 / y.numel()),
+        _judging(whole_batch=_mean_over_places),
         "Your own gradient is wrong: it is divided by all places. Those with the label -100 don't count.",
     ),
     Misconception(
@@ -1026,7 +1042,8 @@ EXERCISES = (
             "Append each difference to a list and return statistics.median of it.",
         ),
         checks=(
-            Check("one call", _case_check([((4.0,), 0.5, 0.0, 0, 1)], _seconds_oracle, "The call takes 4.5 seconds.")),
+            Check("one call", _case_check([((9.0, 4.0), 0.5, 0.0, 1, 1), ((4.0,), 0.5, 0.0, 0, 1)], _seconds_oracle,
+                                          "The call that counts takes 4.5 seconds.")),
             Check("warm-up", _case_check([((9.0, 8.0, 2.0, 2.0, 2.0), 0.25, 0.0, 2, 3)], _seconds_oracle,
                                          "The first two calls take longer and must not count.")),
             Check("work begun before", _case_check([((3.0, 3.0), 0.5, 20.0, 0, 1)], _seconds_oracle,
@@ -1105,10 +1122,10 @@ EXERCISES = (
             "sum of these losses as a float, with .item().",
         ),
         checks=(
-            Check("one part", _check_accumulation((4, 4), (2, 5), "All rows fit in one part.")),
-            Check("equal parts", _check_accumulation((5, 5, 5, 5), (1, 2), "All parts have as many labels.")),
             Check("a smaller last part", _check_accumulation((5, 5, 5, 5, 5), (2, 3, 4), "The last part has fewer rows.")),
             Check("unequal labels", _check_accumulation((5, 1, 2, 4, 3), (1, 2, 3), "The parts differ in labels.")),
+            Check("one part", _check_accumulation((4, 4), (2, 5), "All rows fit in one part.")),
+            Check("equal parts", _check_accumulation((5, 5, 5, 5), (1, 2), "All parts have as many labels.")),
             Check("old gradients", _check_accumulation((2, 5, 1), (2,), "Gradients stood in .grad before.", stale=True)),
         ),
         misconceptions=_ACCUMULATION_MISCONCEPTIONS,
@@ -1132,7 +1149,7 @@ EXERCISES = (
             "places. Don't clear the gradients for the function that you test: that is its task.",
         ),
         checks=(
-            Check("right ones", _check_judged(("right", "row by row"), True, "This one accumulates rightly.")),
+            Check("right ones", _check_judged(("right", "row by row", "in one go"), True, "This one accumulates rightly.")),
             Check("rounding", _check_judged(("rounded",), True, "This one is right but for rounding.")),
             Check("wrong weights", _check_judged(("mean of means", "sum of means", "places not labels"), False,
                                                  "This one weighs its parts wrongly.")),
@@ -1158,8 +1175,8 @@ EXERCISES = (
             "For each array i: sum(count / total * own[i] for own, count in zip(gradients, counts) if count)",
         ),
         checks=(
-            Check("equal shards", _check_reduce([[4, 4], [1, 1, 1]], "All workers had as many tokens.")),
             Check("unequal shards", _check_reduce([[1, 3], [9, 1], [2, 5, 3]], "The workers had unequal shares.")),
+            Check("equal shards", _check_reduce([[4, 4], [1, 1, 1]], "All workers had as many tokens.")),
             Check("a worker without tokens", _check_reduce([[0, 5], [3, 0, 4]], "One worker had no token.")),
             Check("one worker", _check_reduce([[6]], "A single worker.", shapes=((2,), (2, 2), ()))),
             Check("least squares in one piece", _check_reduce_regression),

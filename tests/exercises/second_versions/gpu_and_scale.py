@@ -359,7 +359,15 @@ def first_weight(method, net, ids, targets):
 
 
 def to_the_bit(method, net, ids, targets):
-    return inspected(method, net, ids, targets, every(ids), tolerance=0)
+    net.zero_grad(set_to_none=False)
+    wanted = torch.nn.functional.cross_entropy(net(ids).transpose(1, 2), targets)
+    truth = torch.autograd.grad(wanted, list(net.parameters()))
+    for size in every(ids):
+        if method(net, ids, targets, size) != wanted.item():
+            return False
+        if not all(bool((w.grad == g).all()) for w, g in zip(net.parameters(), truth)):
+            return False
+    return True
 
 
 def roughly(method, net, ids, targets):
