@@ -43,12 +43,11 @@ def mfu(tokens_per_second, peak, n_layer, d_model, vocab_size, T):
 
 
 def estimate_memory(n_params, n_layer, d_model, vocab_size, B, T, checkpointing=False):
-    """Bytes that a training step of a GPT-2 in float32 with AdamW needs at least, part by part.
+    """Bytes of a training step in float32 with AdamW -> {"parameters", "gradients", "optimiser state", "activations"}, ints.
 
-    B rows of T tokens. A block keeps 16 d_model numbers a token for the backward pass, the head
-    2 d_model + vocab_size. With checkpointing a block keeps its input only, d_model; beside the
-    inputs of all blocks stands what the head or one block, computed again, keeps: the larger
-    -> {"parameters", "gradients", "optimiser state", "activations"}, four ints
+    B rows of T tokens. For the backward pass a block keeps 16 d_model numbers a token, the head 2 d_model + vocab_size.
+    With checkpointing a block keeps its input only, d_model; beside the inputs of all blocks stands what the head,
+    or one block when it is computed again, keeps: the larger of the two.
     """
     block, head = 16 * d_model, 2 * d_model + vocab_size
     if checkpointing:
@@ -64,12 +63,11 @@ def estimate_memory(n_params, n_layer, d_model, vocab_size, B, T, checkpointing=
 
 
 def accumulate_gradients(model, x, y, micro_batch):
-    """Gradients of the mean loss over all labelled tokens, with micro_batch rows at a time.
+    """Gradients of the mean loss over all labelled tokens, with micro_batch rows at a time -> the mean loss, a float.
 
-    model: a torch module, ids (B, T) -> logits (B, T, V); x, y: int64 tensors (B, T); y is -100
-    where nothing is to be predicted, and at least one label is not; micro_batch: 1 or more
-    -> the mean loss, a float; afterwards .grad of every parameter holds its gradient, whatever it
-    held before
+    model: a torch module, ids (B, T) -> logits (B, T, V); x, y: int64 tensors (B, T); y is -100 where nothing is to be
+    predicted, but not everywhere; micro_batch: 1 or more. Afterwards .grad of every parameter holds its gradient,
+    whatever it held before.
     """
     import torch.nn.functional as F
 
@@ -85,12 +83,11 @@ def accumulate_gradients(model, x, y, micro_batch):
 
 
 def accumulation_is_right(accumulate, model, x, y):
-    """True if gradients in small parts are those of the whole batch.
+    """True if gradients in small parts are those of the whole batch; differences below 1e-5 are rounding -> bool.
 
-    accumulate(model, x, y, micro_batch) -> mean loss, with the gradients left in .grad of the
-    parameters, is what you test; model: a torch module, ids (B, T) -> logits (B, T, V); x, y: int64
-    tensors (B, T), B at least 3, y with -100 where nothing is to be predicted -> bool
-    Loss and gradients that differ by less than 1e-5 count as equal.
+    accumulate(model, x, y, micro_batch) -> mean loss, with the gradients left in .grad of the parameters: what you test
+    model: a torch module, ids (B, T) -> logits (B, T, V); x, y: int64 tensors (B, T), B at least 3, y with -100 where
+    nothing is to be predicted. Loss and gradients must both be right.
     """
     import torch.nn.functional as F
 
@@ -109,11 +106,10 @@ def accumulation_is_right(accumulate, model, x, y):
 
 
 def all_reduce_mean(gradients, counts):
-    """The gradient of the mean loss over all workers' tokens, from each worker's own.
+    """The gradient of the mean loss over all workers' tokens, from each worker's own -> one list of arrays.
 
-    gradients: one list of arrays or tensors for each worker, the gradients of the mean loss over
-    the tokens of that worker, NaN where it had none; counts: each worker's tokens, whole numbers,
-    not all of them 0 -> one list of arrays, as a single worker with all the tokens would have it
+    gradients: one list of arrays or tensors for each worker, the gradients of the mean loss over the tokens of that
+    worker, NaN where it had none; counts: each worker's tokens, whole numbers, not all of them 0
     """
     total = sum(counts)
     mean = [0.0 for _ in gradients[0]]

@@ -360,7 +360,7 @@ def first_weight(method, net, ids, targets):
 
 def to_the_bit(method, net, ids, targets):
     net.zero_grad(set_to_none=False)
-    wanted = torch.nn.functional.cross_entropy(net(ids).transpose(1, 2), targets)
+    wanted = torch.nn.functional.cross_entropy(net(ids).flatten(0, 1), targets.flatten())
     truth = torch.autograd.grad(wanted, list(net.parameters()))
     for size in every(ids):
         if method(net, ids, targets, size) != wanted.item():
