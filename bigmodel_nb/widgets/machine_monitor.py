@@ -17,7 +17,7 @@ import traitlets as t
 
 from bigmodel_nb import memory
 from bigmodel_nb.errors import DataError
-from bigmodel_nb.figures import BLUE, GREEN, ORANGE, RED
+from bigmodel_nb.figures import BLUE, GREEN, PURPLE, RED
 
 from .base import CourseWidget, front_end, style
 from .picture import FAINT, INK, Axes, Picture
@@ -26,7 +26,7 @@ from .training_monitor import thin
 NOTE = "live display while the cell runs; afterwards the monitor itself shows what it saw"
 POINTS = 240  # kept in the curve
 LINES = (  # label, colour, dashed
-    ("CPU", BLUE, False), ("memory", RED, False), ("GPU", GREEN, True), ("GPU memory", ORANGE, True),
+    ("CPU", BLUE, False), ("memory", RED, False), ("GPU", GREEN, True), ("GPU memory", PURPLE, True),
 )
 
 
@@ -206,9 +206,10 @@ class MachineMonitor(CourseWidget):
             if not known:
                 continue
             picture.line(known, colour, 2, dashed)
-            picture.text(x, 18, f"{label}: {self._most(most, k)}", 12, colour)
-            x += 190 if k == 1 else 100 if k == 0 else 110
-        picture.text(624, 18, f"highest in {samples[-1].seconds:.0f} s", 11, INK, "end")
+            picture.line([(x, 14), (x + 18, 14)], colour, 3, dashed)
+            picture.text(x + 23, 18, f"{label} {self._most(most, k)}", 11)
+            x += 180 if k == 1 else 95
+        picture.text(624, 36, f"highest in {samples[-1].seconds:.0f} s", 11, INK, "end")
         return picture
 
     def _most(self, most: Sample, k: int) -> str:

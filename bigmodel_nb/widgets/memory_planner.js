@@ -140,7 +140,7 @@ function render({ model, el }) {
     micro: steps("Rows at once", "micro", BATCHES, sure),
     block: steps("Tokens a row", "block", BLOCKS, sure),
     new_tokens: steps("New tokens", "new_tokens", NEW, sure),
-    rank: steps("LoRA rank", "rank", RANKS, (r) => (r ? String(r) : "0: all weights are trained")),
+    rank: steps("LoRA rank", "rank", RANKS, (r) => (r ? String(r) : "off")),
     machine: steps("Machine", "machine_gb", MACHINES, (gb) => `${number(gb)} GB`),
   };
   const checkpointing = toggle("Activation checkpointing", (on) => put("checkpointing", on));

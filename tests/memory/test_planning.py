@@ -238,7 +238,10 @@ def test_plan_is_within_15_percent_of_fresh_processes(shape, mode, peak, say):
     made = check.planned(shape, mode, *check.CASES[shape][mode])
     say(f"memory of {shape}, {mode}: {made.total / MB:,.1f} MB planned, {peak(shape, mode) / MB:,.1f} MB measured")
     assert apart(made.total, peak(shape, mode)) < 0.15
-    assert made.parts["framework overhead"] < 0.25 * made.total
+    overhead = made.parts["framework overhead"]
+    if made.moment == "model built":
+        overhead -= 4 * 50257 * 768  # transformers' second head
+    assert overhead <= 36 * MB + 0.1 * made.total
 
 
 def without(made, *names):
@@ -264,7 +267,7 @@ WRONG = {  # what a hasty plan takes for the whole
         "8 bytes a parameter": lambda made: 2 * made.parts["parameters"],
         "16 bytes a parameter": lambda made: 4 * made.parts["parameters"],
         "no optimiser state": lambda made: without(made, "optimiser state"),
-        "no gradients": lambda made: without(made, "gradients"),
+        "no gradients": lambda made: made.total - made.parts["gradients"],
         "mixed precision": lambda made: made.total - made.parts["parameters"] // 2 - made.parts["gradients"] // 2,
     },
     ("gpt2", "inference"): {

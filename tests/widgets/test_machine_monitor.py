@@ -194,4 +194,4 @@ def test_text_form_is_constant_and_the_result_is_stored_as_png_only(nvml):
     assert set(data) == {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}
     assert data["image/png"] != other._repr_mimebundle_()[0]["image/png"]
     words = [shape.text for shape in monitor.picture().shapes if hasattr(shape, "text")]
-    assert "GPU memory: 30.00 of 80.0 GB" in words and "GPU: 90 %" in words
+    assert "GPU memory 30.00 of 80.0 GB" in words and "GPU 90 %" in words
