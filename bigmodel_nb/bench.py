@@ -277,7 +277,7 @@ def rows(quick: bool = False):
     repeat, steps, n = (1, 2, 8) if quick else (3, 20, 150)
     bn.setup()
     yield from training_rows(steps, repeat)
-    yield processes_row(steps, repeat)
+    yield processes_row(steps, min(2, repeat))
     model, tokenizer = bn.load_gpt2("pocket")
     yield sampling_row("pocket", model, n, repeat, 1.5)
     yield many_row(model, tokenizer, max(8, n // 3), repeat)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import multiprocessing
 import os
 import sys
 
@@ -39,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
             run(team, arguments)
         except CourseError as error:
             complain(error)
+            if team.count > 1 and not multiprocessing.parent_process():
+                complain("the launcher's own report below adds only that this process failed.")
             code = int(team.main)  # a launcher reports each process that fails: one is enough
         team.end()
     return code

@@ -94,7 +94,7 @@ class Team:
         no_copies = DistributedDataParallelKwargs(gradient_as_bucket_view=True)  # of the gradients
         self.accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[no_copies])
         kind = str(self.accelerator.distributed_type.value)
-        self.sharded = self.accelerator.is_fsdp2
+        self.sharded = getattr(self.accelerator, "is_fsdp2", False)  # older versions of accelerate know FSDP1 only
         if not (self.sharded or kind.startswith("MULTI_")):
             raise ResourceError(
                 f"accelerate was set up for {kind}, which this training loop does not support. "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bigmodel_nb as bn
 from bigmodel_nb.errors import CourseError
-from bigmodel_nb.gpt2 import checkpoint
+from bigmodel_nb.gpt2 import checkpoint, command, processes
 from bigmodel_nb.gpt2 import finetune as loop
 from tests.gpt2.conftest import WORDS, make_tiny
 
@@ -79,8 +79,19 @@ def sharded(tokenizer, folder: Path) -> dict:
     return {"sharded": losses(tokenizer), "sharded, resumed": again}
 
 
+def codes(folder: Path) -> list[int]:
+    """Exit codes of the command, once with a mistake."""
+    (folder / "text.txt").write_text(WORDS)
+    few = ["--steps", "1", "--batch-size", "2", "--block-size", "16", "--checkpoint-dir", str(folder / "command")]
+    end, processes.Team.end = processes.Team.end, lambda self: None
+    mistaken = command.main(["--texts", str(folder / "nowhere"), *few])
+    processes.Team.end = end
+    return [mistaken, command.main(["--texts", str(folder / "text.txt"), *few])]
+
+
 def main(folder: Path) -> None:
     index = int(os.environ["RANK"])
+    loop.Run.sample_text = lambda self, tokenizer: "a sample"  # which takes longer than a step of the tiny model
     _, tokenizer = bn.load_gpt2("pocket")
     found = {
         "even": losses(tokenizer, held_out=WORDS[:200]),
@@ -102,6 +113,7 @@ def main(folder: Path) -> None:
     found["little memory"] = losses(tokenizer, batch_size=6)
     loop.Run.loss = compute
     found |= sharded(tokenizer, folder / "sharded")
+    found["codes"] = codes(folder)
     (folder / f"{index}.json").write_text(json.dumps(found))
 
 

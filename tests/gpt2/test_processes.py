@@ -7,28 +7,18 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
+from bigmodel_nb.errors import ResourceError
 from bigmodel_nb.gpt2 import checkpoint, command, processes
+from bigmodel_nb.gpt2 import finetune as loop
 from bigmodel_nb.lab import session
 from bigmodel_nb.widgets import training_monitor
 
 from .conftest import WORDS
 from .in_two_processes import SMALL, STOPPED, losses, until_stopped
 
-TORCHRUN = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1"]
-ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1",
-              "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
 PLAIN = {name for name in os.environ if name.startswith("ACCELERATE_")} | {"RANK", "WORLD_SIZE", "MASTER_PORT"}
-
-
-def start(launcher, module, *words, cwd):
-    """A finished launch: its exit code, what it printed and what it complained of."""
-    if launcher is TORCHRUN:
-        launcher = [*launcher, f"--master_port={session.free_port(29600)}"]
-    env = {name: value for name, value in os.environ.items() if name not in PLAIN}
-    env |= {"OMP_NUM_THREADS": "1", "BIGMODEL_NB_DEVICE": "cpu"}
-    return subprocess.run([sys.executable, *launcher, "-m", module, *map(str, words)], cwd=cwd, env=env, capture_output=True,
-                          text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +30,17 @@ def quiet_display():
 
 @pytest.fixture(scope="module")
 def two(pocket, quiet_display, tmp_path_factory, request):
-    """(what each of two processes found, what they printed, their folder)."""
+    """What each of two processes found, the finished launch, and their folder."""
     folder = tmp_path_factory.mktemp("two")
     until_stopped(pocket[1], folder / "one")
-    done = start(TORCHRUN, "tests.gpt2.in_two_processes", folder, cwd=request.config.rootpath)
+    env = {name: value for name, value in os.environ.items() if name not in PLAIN}
+    env |= {"OMP_NUM_THREADS": "1", "BIGMODEL_NB_DEVICE": "cpu"}
+    torchrun = ["torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1",
+                f"--master_port={session.free_port(29600)}"]
+    done = subprocess.run([sys.executable, "-m", *torchrun, "-m", "tests.gpt2.in_two_processes", folder], env=env,
+                          cwd=request.config.rootpath, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    return [json.loads((folder / f"{i}.json").read_text()) for i in (0, 1)], done.stdout, folder
+    return [json.loads((folder / f"{i}.json").read_text()) for i in (0, 1)], done, folder
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +73,7 @@ def test_one_process_goes_on_where_two_stopped(two, alone):
 
 
 def test_both_processes_see_the_same(two):
-    first, second = two[0]
+    first, second = ({name: value for name, value in it.items() if name != "codes"} for it in two[0])
     assert first == second
     assert 1 <= len(first["timed"]) < 10_000
 
@@ -97,35 +92,26 @@ def test_an_error_of_one_is_an_error_of_all(two, case, message):
     assert message in two[0][0][case] and message in two[0][1][case]
 
 
-def test_one_process_prints_and_writes(two):
-    _, printed, folder = two
-    steps = re.findall("held-out perplexity .* at step (.*)", printed)
+def test_one_process_shows_the_progress(two):
+    steps = re.findall("held-out perplexity .* at step (.*)", two[1].stdout)
     assert steps == ["0", "10", "10"]  # before and after the first run, after the one that was resumed
-    assert sorted(p.name for p in (folder / "two").iterdir()) == [f"step-{i:06d}" for i in (STOPPED - 1, STOPPED)]
+
+
+def test_one_process_prints_and_fails_for_the_command(two):
+    found, done, folder = two
+    assert done.stderr.count("finetune: there is no file or folder") == 1
+    assert done.stdout.count("FinetuneResult(1 steps") == 1 and "in 2 processes" in done.stdout
+    assert [it["codes"] for it in found] == [[1, 0], [0, 0]]
+    assert len(checkpoint.read_state(folder / "command" / "step-000001")["history"]) == 1
+
+
+# The command in one process
 
 
 @pytest.fixture
 def text(tmp_path):
     (tmp_path / "text.txt").write_text(WORDS)
     return tmp_path / "text.txt"
-
-
-def test_accelerate_runs_the_command(two, text, alone, tmp_path):
-    arguments = ["--texts", text, "--steps", 2, "--batch-size", 3, "--block-size", 16, "--precision", "float32"]
-    done = start(ACCELERATE, "bigmodel_nb.gpt2.finetune", *arguments, "--checkpoint-dir", tmp_path / "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Fine-tuning: finished") == 1
-    assert done.stdout.count("FinetuneResult(2 steps") == 1 and "in 2 processes" in done.stdout
-    assert len(checkpoint.read_state(tmp_path / "run" / "step-000002")["history"]) == 2
-
-
-def test_an_error_is_told_once(tmp_path):
-    done = start(TORCHRUN, "bigmodel_nb.gpt2.finetune", "--texts", tmp_path / "nowhere", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.count("there is no file or folder") == 1 and not done.stdout
-
-
-# The command in one process
 
 
 def test_the_command_prints_the_result(text, capsys, tmp_path):
@@ -172,3 +158,20 @@ def test_a_process_that_nobody_launched_is_alone(monkeypatch):
     assert type(processes.here()) is processes.Alone
     monkeypatch.setenv("WORLD_SIZE", "2")  # left over, without a launcher
     assert type(processes.here()) is processes.Alone
+
+
+def test_another_kind_of_team_is_refused(monkeypatch):
+    import accelerate
+
+    kind = accelerate.DistributedType.MEGATRON_LM
+    fake = type("Accelerator", (), {"__init__": lambda self, **k: None, "distributed_type": kind, "is_fsdp2": False})
+    monkeypatch.setattr(accelerate, "Accelerator", fake)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    with pytest.raises(ResourceError, match="set up for MEGATRON_LM.*--multi_gpu"):
+        processes.Team()
+
+
+def test_a_checkpoint_that_another_machine_keeps_is_named(tiny, tmp_path):
+    run = loop.Run.prepare(*tiny, WORDS, 1, None, 4, 16, 1e-3, "float32", 0)
+    with pytest.raises(ResourceError, match="is not there on every machine"):
+        run.restore(tmp_path / "step-000001")
