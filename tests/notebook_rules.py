@@ -43,6 +43,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "transformer_translation": {"positional_encoding", "shift_right", "label_loss_with_padding", "beam_step"},
     "gpt2_from_scratch": {"layer_norm", "gelu_tanh", "transformer_block", "load_state_dict", "kv_cache_step"},
     "finetune_gpt2": {"pack_into_blocks", "causal_lm_loss", "perplexity", "resume_equality"},
+    "pretrain_and_transfer": {"mask_tokens", "pool", "freeze_except", "learning_curve_point"},
 }
 RULES: list[Rule] = []
 
