@@ -33,11 +33,10 @@ def pool(h, real):
 
 
 def freeze_except(model, names):
-    """Let only some parameters train (requires_grad).
+    """Let only some parameters train (requires_grad) -> how many numbers are trained now (int).
 
     model: torch.nn.Module; names: list of str, each one or several whole parts of a parameter's
         dotted name: "head" matches "head.bias" but not "header.bias"; "layer.1" not "layer.10.bias"
-    -> how many numbers are trained now (int)
     """
     trained = 0
     for path, p in model.named_parameters():
@@ -71,7 +70,7 @@ def measures_memory(experiment, n):
     experiment: experiment(y, seed) runs all of it, split, training and measuring, with the labels
         y, an int array (n,) of 0 and 1, one for each of its n texts -> the accuracy that it reports
     n: number of its texts, 1000 or more
-    -> bool: True if part of what it reports is memory (it may be a third of the test texts only);
+    -> bool: True if part of what it reports is memory (it may be a third of the test texts only),
        False for an honest one, which on random labels may miss 0.5 by a few hundredths
     """
     rng = np.random.default_rng(0)
