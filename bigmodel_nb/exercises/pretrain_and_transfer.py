@@ -156,7 +156,7 @@ def _check_mask_special(attempt):
 def _check_mask_edges(attempt):
     import torch
 
-    x = torch.tensor([4, 5, 6, 7, 8, 9])
+    x = torch.tensor([5, 4, 6, 7, 8, 9])
     u = torch.tensor([0.25, 0.0, 0.0, 0.0, 0.0, 0.5], dtype=torch.float64)
     r = torch.tensor([0.0, 0.8, 0.9, 0.75, 0.875, 0.0], dtype=torch.float64)
     case = (x, u, r, x + 90, 1, 4, 0.25)
@@ -769,6 +769,7 @@ EXPERIMENTS = {  # name -> experiment(y, seed); the second column says whether i
     "parity of the row": (_split(_parity_rule), False),
     "label of the row before": (_split(_neighbour_rule), False),
     "a little lucky": (lambda y, seed: 0.53, False),
+    "a little unlucky": (lambda y, seed: 0.47, False),
     "test texts trained on": (_knows(1.0), True),
     "most test texts trained on": (_knows(0.72), True),
     "half of the test texts trained on": (_knows(0.5), True),
@@ -982,7 +983,7 @@ EXERCISES = (
             Check(
                 "honest ones",
                 _check_memory(
-                    "more frequent label", "parity of the row", "label of the row before", "a little lucky",
+                    "more frequent label", "parity of the row", "label of the row before", "a little lucky", "a little unlucky",
                     why="It never sees its test texts",
                 ),
             ),
