@@ -365,7 +365,7 @@ _POOL_HINTS = {
     "one_count_for_all_texts": "You divide all texts by one number. Each text has its own count: which axis must "
     "`sum` be told?",
     "only_the_padding": "You average exactly the padding. True means: a real token.",
-    "empty_text_is_nan": "All is right but for a text without any real token: 0/0 is NaN. Divide by at least 1.",
+    "empty_text_is_nan": "All is right but for a text without any real token: 0/0 is nan. Divide by at least 1.",
     "one_too_many": "You divide by one more than the number of real tokens. To keep 0 away, divide by at least 1 "
     "instead (clamp).",
 }

@@ -595,7 +595,7 @@ def _check_early_complete(attempt):
 def _check_early_missing(attempt):
     rng = np.random.default_rng(22)
     for junk in (9.0, -1e6, math.nan, math.inf):
-        why = "What stands in a missing row must not matter." + (" 0 times NaN is NaN." if junk != junk else "")
+        why = "What stands in a missing row must not matter." + (" 0 times nan is nan." if junk != junk else "")
         _expect_early(attempt, _early_case(rng, 6, (2, 3), 0.5, junk), why)
 
 
@@ -666,7 +666,7 @@ _EARLY_WRONG = {
     "parts_added": (_early_with(join=lambda filled, marks: np.append(sum(filled), marks, axis=1)),),
 }
 _EARLY_HINTS = {
-    "nan_stays": "You multiply by 0. What is 0 times NaN? np.where chooses instead.",
+    "nan_stays": "You multiply by 0. What is 0 times nan? np.where chooses instead.",
     "missing_kept": "What stands in a missing row gets into your features.",
     "flags_left_out": "Zeros may be a real input, such as an empty image. How does the network learn that this one "
     "is missing?",
@@ -860,7 +860,7 @@ _LATE_HINTS = {
     "mean_of_logarithms": "You divide the sum of the logarithms by the number of inputs: then ten witnesses are no "
     "surer than one.",
     "missing_not_left_out": "What stands in a missing row gets into your result. Whose evidence is left out?",
-    "overflow": "Right for small logits, NaN for large ones. What does a stable softmax subtract first?",
+    "overflow": "Right for small logits, nan for large ones. What does a stable softmax subtract first?",
     "underflow": "Logarithms of -1000 and less give exp = 0 for every class, and 0/0. Subtract the largest score "
     "of the row first.",
     "logarithm_of_zero": "A probability below 1e-308 is stored as 0, and its logarithm is -inf. Don't go through "
@@ -943,7 +943,7 @@ def _check_rates_names(attempt):
 
 def _check_rates_nobody(attempt):
     for cells in ((0, 2, 0, 3, 0), (1, 0, 2, 0, 3), (2, 0, 0, 2, 2)):
-        _expect_rates(attempt, _people(cells, (9, 1, 1, 1, 1)), "Somewhere there is nobody to divide by: NaN.")
+        _expect_rates(attempt, _people(cells, (9, 1, 1, 1, 1)), "Somewhere there is nobody to divide by: nan.")
 
 
 def _check_rates_order(attempt):
@@ -1322,7 +1322,7 @@ EXERCISES = (
         hints=(
             "Work with logarithms: products become sums. A logit is log p but for a constant of its row, and "
             "constants vanish when the rows are normalised.",
-            "Each input that is there adds logits - log(prior); np.where gives 0 for the others, also for NaN. "
+            "Each input that is there adds logits - log(prior); np.where gives 0 for the others, also for nan. "
             "present.T[:, :, None] has the shape (M, N, 1).",
             "scores = np.log(prior) + evidence.sum(axis=0), then a stable softmax of each row.",
         ),
