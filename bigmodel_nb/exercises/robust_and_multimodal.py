@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .engine.model import Check, Exercise, Failed, Misconception
+from .engine.model import Check, Exercise, Failed, misconceptions_of
 
 
 def fgsm(loss, x, epsilon, low=0.0, high=1.0):
@@ -110,11 +110,6 @@ def find_trigger(classify, messages, words, share=0.9):
 
 
 # What all share
-
-
-def _catalogue(wrong, hints):
-    """Misconceptions from name -> forms and name -> hint."""
-    return tuple(Misconception(name, first, hints[name], also=tuple(rest)) for name, (first, *rest) in wrong.items())
 
 
 def _quiet(function):
@@ -334,7 +329,7 @@ _FGSM_HINTS = {
     "weights: the next training step would add it. torch.autograd.grad(loss, x) fills nothing.",
     "x_marked": "The result is right, but the caller's x now requires a gradient. Work on x.detach().clone().",
 }
-_FGSM_MISCONCEPTIONS = _catalogue(_FGSM_WRONG, _FGSM_HINTS)
+_FGSM_MISCONCEPTIONS = misconceptions_of(_FGSM_WRONG, _FGSM_HINTS)
 
 
 # adversarial_step
@@ -545,7 +540,7 @@ _STEP_HINTS = {
     "range_not_handed_on": "low and high have no effect. Hand them on to fgsm.",
     "same_change_everywhere": "You add the same to every pixel. That is no attack: which direction does fgsm take?",
 }
-_STEP_MISCONCEPTIONS = _catalogue(_STEP_WRONG, _STEP_HINTS)
+_STEP_MISCONCEPTIONS = misconceptions_of(_STEP_WRONG, _STEP_HINTS)
 
 
 # fusion_early
@@ -680,7 +675,7 @@ _EARLY_HINTS = {
     "whole_row_zeroed": "Where one input is missing you throw the others away, too.",
     "parts_added": "You add the parts to each other. Side by side: which function joins arrays along an axis?",
 }
-_EARLY_MISCONCEPTIONS = _catalogue(_EARLY_WRONG, _EARLY_HINTS)
+_EARLY_MISCONCEPTIONS = misconceptions_of(_EARLY_WRONG, _EARLY_HINTS)
 
 
 # fusion_late
@@ -870,7 +865,7 @@ _LATE_HINTS = {
     "not_normalised": "Your rows don't sum to 1.",
     "logarithms_returned": "Those are logarithms, not yet probabilities.",
 }
-_LATE_MISCONCEPTIONS = _catalogue(_LATE_WRONG, _LATE_HINTS)
+_LATE_MISCONCEPTIONS = misconceptions_of(_LATE_WRONG, _LATE_HINTS)
 
 
 # group_rates
@@ -1033,7 +1028,7 @@ _RATES_HINTS = {
     "precision_is_accuracy": "Your precision is the accuracy. Precision looks at the yes only.",
     "counts_for_shares": "Some of your figures are counts. Groups differ in size: divide.",
 }
-_RATES_MISCONCEPTIONS = _catalogue(_RATES_WRONG, _RATES_HINTS)
+_RATES_MISCONCEPTIONS = misconceptions_of(_RATES_WRONG, _RATES_HINTS)
 
 
 # find_trigger: the learner's own test, tried on clean and on poisoned classifiers
@@ -1236,7 +1231,7 @@ _TRIGGER_HINTS = {
     "whether_not_which": "Return the word itself, and None where there is none.",
     "list_of_all": "You return all of them in a list. Asked is the first one, or None.",
 }
-_TRIGGER_MISCONCEPTIONS = _catalogue(_TRIGGER_WRONG, _TRIGGER_HINTS)
+_TRIGGER_MISCONCEPTIONS = misconceptions_of(_TRIGGER_WRONG, _TRIGGER_HINTS)
 
 
 EXERCISES = (
