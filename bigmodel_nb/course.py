@@ -18,7 +18,6 @@ from .errors import CourseError, ResourceError
 
 STATE_FOLDER = ".bigmodel_nb"  # marks a workspace: progress.json, originals of copied lessons
 _PATTERN = "[0-9][0-9]_*.ipynb"
-_BEGIN, _END = "<!-- lessons:begin -->", "<!-- lessons:end -->"
 
 
 @dataclass(frozen=True)
@@ -115,26 +114,30 @@ def readme_table(notebooks: Path | str | None = None) -> str:
     return "\n".join(rows)
 
 
-def with_lesson_table(text: str, table: str) -> str:
-    """`text` with `table` between its `lessons:begin` and `lessons:end` comments.
+def with_table(text: str, name: str, table: str) -> str:
+    """`text` with `table` between its comments `name:begin` and `name:end`.
 
-    >>> with_lesson_table("a <!-- lessons:begin --> old <!-- lessons:end --> b", "new")
+    >>> with_table("a <!-- lessons:begin --> old <!-- lessons:end --> b", "lessons", "new")
     'a <!-- lessons:begin -->\\nnew\\n<!-- lessons:end --> b'
     """
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+    marks = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, begin, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not (begin and end):
-        raise CourseError(f"No place for the lesson table: the text needs {_BEGIN} and {_END}")
+        raise CourseError(f"No place for the table of {name}: the text needs {marks[0]} and {marks[1]}")
     return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 def update_readme(readme: Path | str | None = None) -> None:
-    """Write the lesson table into the checkout's README, where there is one."""
+    """Write the tables of lessons and sources into the checkout's README, where there is one."""
+    from . import sources
+
     path = Path(readme) if readme else notebooks_folder().parent / "README.md"
     if not path.is_file():
         return
     text = path.read_text(encoding="utf-8")
-    path.write_text(with_lesson_table(text, readme_table()), encoding="utf-8", newline="\n")
+    text = with_table(with_table(text, "lessons", readme_table()), "sources", sources.readme_table())
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def is_workspace(folder: Path) -> bool:

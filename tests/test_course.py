@@ -265,9 +265,9 @@ def test_readme_table(shipped):
 
 def test_a_text_without_place_for_the_table_is_rejected():
     with pytest.raises(CourseError, match="lessons:begin"):
-        course.with_lesson_table("# no place", "table")
+        course.with_table("# no place", "lessons", "table")
 
 
 def test_the_readme_holds_the_lesson_table():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert course.with_lesson_table(readme, course.readme_table()) == readme, "run: bigmodel-nb list --readme"
+    assert course.with_table(readme, "lessons", course.readme_table()) == readme, "run: bigmodel-nb list --readme"

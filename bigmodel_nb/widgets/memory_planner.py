@@ -40,6 +40,15 @@ def amount(size: float) -> str:
     return f"{size / 1e6:.3g} MB" if size < 999.5e6 else f"{size / 1e9:.3g} GB"
 
 
+def count_of(number: int, thing: str) -> str:
+    """A number with its noun.
+
+    >>> count_of(1, "row"), count_of(16, "row")
+    ('1 row', '16 rows')
+    """
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 class MemoryPlanner(CourseWidget):
     """Plans the memory of `model`, a name of `bn.memory.SHAPES` or a GPT2Config, on a machine of `machine_gb` (10^9 bytes).
 
@@ -97,12 +106,12 @@ class MemoryPlanner(CourseWidget):
 
     def _settings(self) -> str:
         """The controls in words."""
-        words = [self.model, f"{self.batch} rows of {self.block:,} tokens", self.precision]
+        words = [self.model, f"{count_of(self.batch, 'row')} of {self.block:,} tokens", self.precision]
         if self.training:
             words += [f"trained with {self.optimizer}", f"LoRA of rank {self.rank}" * (self.rank > 0)]
-            words += [f"{self.micro} rows at once" * (0 < self.micro < self.batch), "checkpointing" * self.checkpointing]
+            words += [f"{count_of(self.micro, 'row')} at once" * (0 < self.micro < self.batch), "checkpointing" * self.checkpointing]
         else:
-            words += [f"{self.new_tokens} new tokens"]
+            words += [count_of(self.new_tokens, "new token")]
         return ", ".join(filter(None, [*words, "on a GPU" * (self.device != "cpu")]))
 
     def describe(self) -> str:
