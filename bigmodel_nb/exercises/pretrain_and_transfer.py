@@ -754,9 +754,9 @@ def _parity_rule(rows, labels, test):
 
 
 def _neighbour_rule(rows, labels, test):
-    order = np.sort(rows)
-    before = order[np.clip(np.searchsorted(order, test) - 1, 0, None)]
-    return np.array([dict(zip(rows.tolist(), labels.tolist()))[row] for row in before.tolist()])
+    order = np.argsort(rows)
+    before = np.searchsorted(rows[order], test) - 1
+    return labels[order][np.clip(before, 0, None)]
 
 
 EXPERIMENTS = {  # name -> experiment(y, seed); the second column says whether it measures memory
