@@ -58,7 +58,7 @@ def adapter_is_sound(wrap, layer, x):
 
     wrap: a function that puts an adapter around a layer and returns the new module. What is to be
     trained has requires_grad; there may be nothing of the kind, and then the adapter is not sound.
-    layer: a torch.nn.Linear; x: (N, d_in), a batch to try it on -> bool
+    layer: a map with weight and bias, torch.nn.Linear or GPT-2's Conv1D; x: (N, d_in), a batch to try it on -> bool
     Outputs that differ by less than 1e-5 count as equal; weight and bias of `layer` must stay exactly.
     """
     import torch
@@ -765,7 +765,7 @@ UNSOUND = (
 
 @dataclass(frozen=True)
 class Wrap:
-    """Puts an adapter around a torch.nn.Linear; `kind` says how well it is made."""
+    """Puts an adapter around a Linear or a Conv1D; `kind` says how well it is made."""
 
     kind: str
     seed: int = 0
@@ -775,7 +775,8 @@ class Wrap:
         from torch import nn
 
         kind, generator = self.kind, torch.Generator().manual_seed(self.seed)
-        d_out, d_in = layer.weight.shape
+        (d_out,) = layer.bias.shape
+        d_in = layer.weight.numel() // d_out
         A, B = torch.rand(d_in, 2, generator=generator) + 0.5, torch.zeros(2, d_out)
         if kind in ("random_start", "slight_start"):
             B += (torch.rand(2, d_out, generator=generator) + 0.5) * (1.0 if kind == "random_start" else 1e-3)
@@ -808,27 +809,33 @@ class Wrap:
         return f"<a way to adapt a layer: {self.kind}>"
 
 
-def _sound_case(rng, kind, N=5, d_in=4, d_out=3):
+def _sound_case(rng, kind, N=5, d_in=4, d_out=3, conv=False):
     import torch
 
-    layer = torch.nn.Linear(d_in, d_out)
+    if conv:
+        from transformers.pytorch_utils import Conv1D
+
+        layer = Conv1D(d_out, d_in)
+    else:
+        layer = torch.nn.Linear(d_in, d_out)
     with torch.no_grad():
-        layer.weight.copy_(_tensor(rng, d_out, d_in) + 0.1)
+        layer.weight.copy_(_tensor(rng, *layer.weight.shape) + 0.1)
         layer.bias.copy_(_tensor(rng, d_out) + 0.1)
     return Wrap(kind, int(rng.integers(1000))), layer, _tensor(rng, N, d_in)
 
 
 def _sound_sample(rng):
     kind = str(rng.choice(SOUND + UNSOUND))
-    return _sound_case(rng, kind, int(rng.integers(2, 6)), int(rng.integers(2, 5)), int(rng.integers(2, 5)))
+    sizes = (int(rng.integers(low, high)) for low, high in ((2, 6), (2, 5), (2, 5)))
+    return _sound_case(rng, kind, *sizes, conv=bool(rng.integers(2)))
 
 
-def _check_sound(kinds, right, why):
+def _check_sound(kinds, right, why, all_sizes=((5, 4, 3), (3, 2, 5)), conv=False):
     def check(attempt):
         rng = np.random.default_rng(11)
         for kind in kinds:
-            for sizes in ((5, 4, 3), (3, 2, 5)):
-                attempt.expect(_sound_case(rng, kind, *sizes), right, why)
+            for sizes in all_sizes:
+                attempt.expect(_sound_case(rng, kind, *sizes, conv=conv), right, why)
 
     return check
 
@@ -846,11 +853,15 @@ _check_sound_learns = _check_sound(("dead", "all_frozen"), False, "This adapter 
 _check_sound_base = _check_sound(
     ("base_trained", "bias_trained", "base_written"), False, "Training this adapter changes the layer itself."
 )
+_CONV = ((5, 4, 4), (4, 2, 5))
+_check_sound_conv = _check_sound(("right", "only_B"), True, "This adapter of a Conv1D is sound.", _CONV, conv=True)
+_check_sound_conv_faults = _check_sound(UNSOUND, False, "This adapter of a Conv1D is faulty.", _CONV, conv=True)
 
 
 def _sound_probes():
     rng = np.random.default_rng(12)
-    return [_sound_case(rng, kind) for kind in SOUND + UNSOUND]
+    linear = [_sound_case(rng, kind) for kind in SOUND + UNSOUND]
+    return linear + [_sound_case(rng, kind, 5, 4, 4, conv=True) for kind in SOUND + UNSOUND]
 
 
 def _sound_test(
@@ -859,9 +870,12 @@ def _sound_test(
     kept=lambda now, old: all(bool((p == q).all()) for p, q in zip(now.parameters(), old.parameters())),
     learns=True,
     empty=False,
+    plain=lambda layer, x: layer(x),
+    loss=lambda y, old: (y - 1).square().mean(),
 ):
     """The right test with a part of it changed: how outputs and layers are compared, when the layer
-    is copied, whether learning is looked at, and what holds where nothing is trained."""
+    is copied, whether learning is looked at, what holds where nothing is trained, how the plain
+    output is computed, and which loss is trained on."""
 
     def wrong(wrap, layer, x):
         import torch
@@ -869,7 +883,8 @@ def _sound_test(
         before = copy.deepcopy(layer) if copied_first else None
         net = wrap(layer)
         before = before or copy.deepcopy(layer)
-        if start and not bool(start(net(x), before(x))):
+        old = plain(before, x).detach()
+        if start and not bool(start(net(x), old)):
             return False
         trained = [p for p in net.parameters() if p.requires_grad]
         if not trained:
@@ -877,9 +892,9 @@ def _sound_test(
         optimizer = torch.optim.SGD(trained, lr=0.1)
         for _ in range(3):
             optimizer.zero_grad()
-            (net(x) - 1).square().mean().backward()
+            loss(net(x), old).backward()
             optimizer.step()
-        moved = not learns or bool((net(x) - before(x)).abs().max() > 1e-5)
+        moved = not learns or bool((net(x) - old).abs().max() > 1e-5)
         return moved and (kept is None or bool(kept(layer, before)))
 
     return wrong
@@ -963,6 +978,18 @@ _SOUND_MISCONCEPTIONS = (
         "one_output_compared",
         _sound_test(start=lambda a, b: (a - b)[:, 0].abs().max() < 1e-5),
         "You compare the first output of each row only.",
+    ),
+    Misconception(
+        "linear_assumed",
+        _sound_test(plain=lambda layer, x: x @ layer.weight.T + layer.bias),
+        "You compute the plain output from weight and bias, as torch.nn.Linear does. A Conv1D keeps its "
+        "weight the other way round. What does layer(x) give?",
+    ),
+    Misconception(
+        "loss_without_gradient",
+        _sound_test(loss=lambda y, old: (y - old).square().mean()),
+        "You call sound adapters faulty. Do your steps of training move anything? The squared distance "
+        "from the old output has no gradient at the start.",
     ),
 )
 
@@ -1071,7 +1098,8 @@ EXERCISES = (
             "Copy the layer before you wrap it (copy.deepcopy). Compare outputs at the start, train a "
             "few steps, compare again.",
             "Train the parameters of the wrapped module that have requires_grad; if there are none, the "
-            "answer is False. Any loss will do, such as the squared distance from 1.",
+            "answer is False. The loss must have a gradient at the start: the squared distance from 1 has "
+            "one, that from the old output has none.",
             "At the end every parameter of `layer` must equal that of your copy, weight and bias, and the "
             "output must have moved by more than 1e-5.",
         ),
@@ -1081,6 +1109,8 @@ EXERCISES = (
             Check("a wrong start", _check_sound_start),
             Check("adapters that can't learn", _check_sound_learns),
             Check("adapters that change the layer", _check_sound_base),
+            Check("sound adapters of a Conv1D", _check_sound_conv),
+            Check("faulty adapters of a Conv1D", _check_sound_conv_faults),
         ),
         misconceptions=_SOUND_MISCONCEPTIONS,
         probes=_sound_probes,

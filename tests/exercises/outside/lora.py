@@ -164,10 +164,6 @@ def always(wrap, layer, x):
     return x is not None
 
 
-def never(wrap, layer, x):
-    return x is None
-
-
 def none_for_no(wrap, layer, x):
     return adapter_is_sound(wrap, layer, x) or None
 
@@ -190,5 +186,5 @@ OUTSIDE = {
     "lora.lora_linear": [detached, bias_twice, first_rank_only, multiplied, saturated, rows_only, rounded],
     "lora.merge_lora": [as_list, in_place, with_the_mean, the_diagonal, both, absolute, in_float32],
     "lora.count_trainable": [by_name, as_share, as_lists, as_floats, children_only, off_by_one, as_tensors],
-    "lora.adapter_is_sound": [as_word, as_tensor, always, never, none_for_no, both_factors_must_learn, start_by_the_mean],
+    "lora.adapter_is_sound": [as_word, as_tensor, always, none_for_no, both_factors_must_learn, start_by_the_mean],
 }

@@ -249,11 +249,11 @@ def state_of(module):
     return {name: tensor.detach().clone() for name, tensor in module.named_parameters()}
 
 
-def run(module, x, learning_rate=0.05, n=2):
+def run(module, x, learning_rate=0.05, n=2, target=-2):
     weights = [p for p in module.parameters() if p.requires_grad]
     for _ in range(n):
         module.zero_grad()
-        loss = (module(x) + 2).pow(2).mean()
+        loss = (module(x) - target).pow(2).mean()
         loss.backward()
         with torch.no_grad():
             for w in weights:
@@ -290,6 +290,20 @@ def frozen_and_identity(wrap, layer, x):
     net = wrap(layer)
     frozen = not layer.weight.requires_grad and not layer.bias.requires_grad
     return frozen and torch.allclose(net(x), output, atol=1e-5)
+
+
+def rows_of_weight_are_outputs(wrap, layer, x):
+    output = torch.stack([(layer.weight * row).sum(1) for row in x]).detach() + layer.bias.detach()
+    return torch.allclose(wrap(copy.deepcopy(layer))(x), output, rtol=0, atol=1e-5) and examined(wrap, layer, x)
+
+
+def distance_from_the_start(wrap, layer, x):
+    old, output = state_of(layer), layer(x).detach().clone()
+    net = wrap(layer)
+    if not torch.allclose(net(x), output, atol=1e-5) or not any(p.requires_grad for p in net.parameters()):
+        return False
+    run(net, x, target=output)
+    return not torch.allclose(net(x), output, atol=1e-5) and all(torch.equal(old[n], t) for n, t in state_of(layer).items())
 
 
 def any_start(wrap, layer, x):
@@ -404,5 +418,7 @@ VERSIONS = {
         "compared_exactly": [to_the_bit],
         "compared_too_coarsely": [half],
         "one_output_compared": [first_column],
+        "linear_assumed": [rows_of_weight_are_outputs],
+        "loss_without_gradient": [distance_from_the_start],
     },
 }
