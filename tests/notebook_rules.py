@@ -52,6 +52,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "gpu_and_scale": {"estimate_memory", "accumulate_gradients", "all_reduce_mean", "mfu"},
     "pretrain_and_transfer": {"mask_tokens", "pool", "freeze_except", "learning_curve_point"},
     "gallery_pictures_and_sound": set(),
+    "gallery_people_and_money": set(),
 }
 RULES: list[Rule] = []
 
