@@ -53,6 +53,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "pretrain_and_transfer": {"mask_tokens", "pool", "freeze_except", "learning_curve_point"},
     "gallery_pictures_and_sound": set(),
     "gallery_people_and_money": set(),
+    "gallery_health_and_machines": set(),
 }
 RULES: list[Rule] = []
 
