@@ -98,7 +98,7 @@ def read_lesson(path: Path | str) -> Lesson:
 def _read_notebook(path: Path) -> dict:
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CourseError(f"{path} can't be read as a notebook: {error}") from error
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         raise CourseError(f"{path} is not a notebook of version 4: it has no list of cells")

@@ -172,7 +172,8 @@ def _record(home: Path) -> dict[str, dict]:
 
 def _is_touched(copy: Path, shipped: course.Lesson, home: Path) -> bool:
     """Whether the learner changed or ran a lesson: it is neither the shipped one nor the original."""
-    originals = [path for path in (shipped.path, course.original(home, shipped.file)) if _is_file(path)]
+    stored = course.original(home, shipped.file)
+    originals = [shipped.path] + [stored] * (_is_file(stored) and not stored.parent.is_symlink())
     return not any(course.same_bytes(copy, path) for path in originals)
 
 
@@ -226,7 +227,7 @@ def _cells(path: Path) -> dict[str, tuple[str, str]]:
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         return {str(it.get("id", place)): (str(it["cell_type"]), "".join(it["source"])) for place, it in enumerate(cells)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CourseError(f"{path.name} can't be read as a notebook. Next: reset the lesson; what is there is kept.") from error
 
 

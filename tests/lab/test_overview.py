@@ -228,7 +228,7 @@ def test_a_linked_workspace_outside_the_root_is_none(root, tmp_path, monkeypatch
     assert overview.find_workspace(home) is None
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"cells": [{}]}', '{"cells": 3}', "\0" * 10])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"cells": [{}]}', '{"cells": 3}', "\0" * 10, "[" * 100_000])
 def test_a_damaged_notebook_of_the_learner_stops_nothing(root, shipped, content):
     (root / FIRST).write_text(content)
     assert told(root, shipped, 0)["state"] == "begun"
