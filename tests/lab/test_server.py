@@ -169,6 +169,6 @@ def test_the_memory_of_a_kernel(server):
 def test_the_server_holds_no_torch(server):
     import psutil
 
-    names = {Path(it.path).name for it in psutil.Process(server.process.pid).memory_maps()}
     server.ask("GET", "overview")
+    names = {Path(it.path).name for it in psutil.Process(server.process.pid).memory_maps()}
     assert not [name for name in names if name.startswith("libtorch")]
