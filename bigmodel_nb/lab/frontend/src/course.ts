@@ -107,7 +107,8 @@ export class Course {
 
   /** The lesson so many places after another, or before it. */
   beside(lesson: ILesson, steps: number): ILesson | undefined {
-    return this.overview.lessons[this.overview.lessons.indexOf(lesson) + steps];
+    const here = this.overview.lessons.findIndex(it => it.file === lesson.file);
+    return this.overview.lessons[here + steps];
   }
 
   exercise(id: string): IExercise | undefined {

@@ -112,7 +112,9 @@ export class Exercises {
       button(trans.__('Hint'), () => this.tell(panel, id, 'hint', said), { 'aria-label': trans.__('Hint to %1', id) }),
       button(trans.__('Solution'), () => this.solution(panel, id, said), { 'aria-label': trans.__('Solution of %1', id) })
     );
-    const node = element('div', { class: 'bn-exercise', role: 'group', 'aria-label': trans.__('Exercise %1', id) }, state, actions, said);
+    const label = trans.__('Exercise %1', id);
+    const node = element('div', { class: 'bn-exercise', role: 'group', 'aria-label': label }, state, actions, said);
+    node.setAttribute('data-lm-suppress-shortcuts', 'true'); // else Enter on a button would edit the cell
     const draw = () => {
       const known = this.course.exercise(id)?.state ?? 'open';
       const words = { open: trans.__('open'), begun: trans.__('begun'), passed: trans.__('passed') };
@@ -144,25 +146,29 @@ export class Exercises {
 
   /** Ask the kernel for a hint or the solution; its plain text appears below the bar, and not in the notebook. */
   private async tell(panel: NotebookPanel, id: string, what: 'hint' | 'solution', said: HTMLElement): Promise<void> {
+    const { trans } = this.lab;
     const kernel = panel.sessionContext.session?.kernel;
     said.hidden = false;
+    said.textContent = kernel ? trans.__('Asking the kernel …') : trans.__('There is no kernel. Start one, then ask again.');
     if (!kernel) {
-      said.textContent = this.lab.trans.__('There is no kernel. Start one, then ask again.');
       return;
     }
-    said.textContent = this.lab.trans.__('Asking the kernel …');
     const texts: string[] = [];
-    const asked = kernel.requestExecute({ code: `__import__("bigmodel_nb").${what}("${id}")`, store_history: false });
-    asked.onIOPub = message => {
-      const content = message.content as { data?: Record<string, unknown>; text?: string; evalue?: string };
-      const text = content.data?.['text/plain'] ?? content.text ?? content.evalue;
-      if (typeof text === 'string') {
-        texts.push(text);
-      }
-    };
-    await asked.done;
-    said.textContent = texts.join('\n');
-    await this.course.refresh();
+    try {
+      const asked = kernel.requestExecute({ code: `__import__("bigmodel_nb").${what}("${id}")`, store_history: false });
+      asked.onIOPub = message => {
+        const content = message.content as unknown as { data?: Record<string, unknown>; text?: string; evalue?: string };
+        const text = content.data?.['text/plain'] ?? content.text ?? content.evalue;
+        if (typeof text === 'string') {
+          texts.push(text);
+        }
+      };
+      await asked.done;
+      said.textContent = texts.join('\n');
+      await this.course.refresh();
+    } catch {
+      said.textContent = texts.join('\n') || trans.__('The kernel did not answer. Try again.');
+    }
   }
 }
 

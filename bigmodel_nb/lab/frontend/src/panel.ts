@@ -57,19 +57,20 @@ export function createPanel(lab: ILab, course: Course, lessons: Lessons, goTo: (
   const row = (lesson: ILesson, hits: { exercises: IExercise[]; terms: string[] }): HTMLElement => {
     const state = stateText(lesson);
     const label = `${numbered(lesson)}, ${state}, ${trans.__('%1 minutes', lesson.minutes)}`;
-    const current = lessons.current() === lesson;
     const open = element('button', {
       type: 'button',
       class: 'bn-open',
       'aria-label': label,
-      'data-key': lesson.file,
-      ...(current ? { 'aria-current': 'true' } : {})
+      'data-key': lesson.file
     });
     open.append(
       element('span', { class: 'bn-mark', 'aria-hidden': 'true' }, MARKS[lesson.state]),
       element('span', { class: 'bn-title' }, numbered(lesson)),
       element('span', { class: 'bn-state' }, state)
     );
+    if (lessons.current() === lesson) {
+      open.setAttribute('aria-current', 'true');
+    }
     open.addEventListener('click', () => void lessons.open(lesson));
     const reset = button(trans.__('Reset'), async () => say(await lessons.reset(lesson)), {
       class: 'bn-button bn-reset',

@@ -15,7 +15,7 @@ import { createStatus } from './status.js';
 const DOMAIN = 'bigmodel_nb';
 const BOOK =
   '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24"><path class="jp-icon3 jp-icon-selectable" fill="#616161" ' +
-  'd="M4 4c3-1 6-.5 8 1 2-1.500 5-2 8-1v14c-3-1-6-.5-8 1-2-1.500-5-2-8-1zm2 1.500v10.700c1.800-.3 3.500-.1 5 .6V6.700c-1.500-.9-3.200-1.300-5-1.200z"/></svg>';
+  'd="M4 4c3-1 6-.5 8 1 2-1.5 5-2 8-1v14c-3-1-6-.5-8 1-2-1.5-5-2-8-1zm2 1.5v10.7c1.8-.3 3.5-.1 5 .6V6.700c-1.5-.9-3.200-1.300-5-1.200z"/></svg>';
 
 export async function createPlugin(shared: Shared): Promise<JupyterFrontEndPlugin<void>> {
   const found = await modules(shared);
