@@ -345,12 +345,14 @@ def test_lab_serves_the_courses_settings_and_this_python(shipped, tmp_path):
     try:
         specs = _get(server, port, "/api/kernelspecs")
         settings = {it["id"]: it["schema"].get("properties") for it in _get(server, port, "/lab/api/settings")["settings"]}
+        overview = _get(server, port, "/bigmodel-nb/overview")
     finally:
         server.terminate()
         server.wait(60)
     assert specs["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
     assert settings["@jupyter-widgets/jupyterlab-manager:plugin"]["saveState"]["default"] is True
     assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"]["default"] == "false"
+    assert "bigmodel-nb:plugin" in settings and overview["workspace"] == "."
 
 
 def _get(server, port, path, seconds=180):

@@ -66,7 +66,11 @@ def test_a_wheel_holds_notebooks_and_data_but_no_junk(built):
     notebooks = {Path(name).name for name in project_files() if name.startswith("notebooks/") and name.endswith(".ipynb")}
     assert {f"bigmodel_nb/notebooks/{name}" for name in notebooks | {"99_last.ipynb"}} <= names
     assert not [name for name in names if "Untitled" in name or "checkpoint.ipynb" in name or "__pycache__" in name]
-    assert {name.partition("/")[0] for name in names} == {"bigmodel_nb", wheel.name.replace("-py3-none-any.whl", ".dist-info")}
+    stem = wheel.name.removesuffix("-py3-none-any.whl")
+    assert {name.partition("/")[0] for name in names} == {"bigmodel_nb", f"{stem}.dist-info", f"{stem}.data"}
+    extension = f"{stem}.data/data/share/jupyter/labextensions/bigmodel-nb"
+    enabled = f"{stem}.data/data/etc/jupyter/jupyter_server_config.d/bigmodel_nb.json"
+    assert {f"{extension}/{name}" for name in ("package.json", "install.json", "static/remoteEntry.js")} | {enabled} <= names
 
 
 def test_a_wheel_holds_every_file_of_the_package(built):

@@ -41,6 +41,7 @@ def command(folder: Path, port: int, extra: list[str] | None = None) -> list[str
         "--ServerApp.kernel_spec_manager_class=bigmodel_nb.lab.kernel.CourseKernels",
         f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}",
         f"--LabApp.workspaces_dir={folder / STATE_FOLDER / 'lab'}",
+        f"--LabApp.extra_labextensions_path={Path(__file__).parent / 'labextensions'}",  # an editable install's own copy may be old
         *(["--allow-root"] if as_root else []),  # without it Jupyter refuses, for example in a container
         *(extra or []),
     ]

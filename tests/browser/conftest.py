@@ -25,7 +25,10 @@ from urllib.parse import urlsplit
 import nbformat
 import pytest
 
+from bigmodel_nb import course
+
 REPO = Path(__file__).parents[2]
+LAB = REPO / "bigmodel_nb" / "lab"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = [
     "--no-sandbox",
@@ -227,9 +230,9 @@ def blank_page(new_page):
 
 
 class Server:
-    """A JupyterLab whose folders are all temporary."""
+    """A JupyterLab whose folders are all temporary; `with_course` makes its root a workspace with the course panel."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, with_course: bool = False) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -246,6 +249,12 @@ class Server:
         self.url, self.token = f"http://127.0.0.1:{port}", "course"
         flags = [f"--port={port}", f"--IdentityProvider.token={self.token}"]
         flags += [*SERVER_FLAGS, f"--ServerApp.root_dir={self.root}"]
+        if with_course:
+            enabled = LAB / "config" / "jupyter_server_config.d" / "bigmodel_nb.json"
+            (folder / "config" / enabled.parent.name).mkdir(parents=True)
+            shutil.copy(enabled, folder / "config" / enabled.parent.name)
+            flags.append(f"--LabApp.extra_labextensions_path={LAB / 'labextensions'}")
+            course.make_workspace(self.root)
         self.log = folder / "server.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -281,6 +290,17 @@ class Server:
 def server(tmp_path_factory):
     """A running JupyterLab."""
     running = Server(tmp_path_factory.mktemp("lab"))
+    try:
+        running.wait()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def course_server(tmp_path_factory):
+    """A running JupyterLab in a workspace of the course."""
+    running = Server(tmp_path_factory.mktemp("course"), with_course=True)
     try:
         running.wait()
         yield running

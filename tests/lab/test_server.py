@@ -23,6 +23,7 @@ REPO = Path(__file__).parents[2]
 CONFIG = REPO / "bigmodel_nb" / "lab" / "config" / "jupyter_server_config.d" / "bigmodel_nb.json"
 TOKEN = "course"
 FIRST = "00_start_here.ipynb"
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 ROUTES = [("GET", "overview"), ("GET", f"difference?file={FIRST}"), ("GET", "machine"), ("POST", "open"), ("POST", "reset")]
 
 
@@ -54,7 +55,7 @@ class Server:
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                return urllib.request.urlopen(f"{self.url}/api", timeout=5).close()
+                return OPENER.open(f"{self.url}/api", timeout=5).close()
             except OSError:
                 time.sleep(0.1)
         pytest.fail(f"the server did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
@@ -75,7 +76,7 @@ class Server:
         if method == "POST":
             request.data = body if isinstance(body, bytes) else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with OPENER.open(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
@@ -161,7 +162,7 @@ def test_the_machine(server):
 
 def test_the_memory_of_a_kernel(server):
     request = urllib.request.Request(f"{server.url}/api/kernels", data=b"{}", headers={"Authorization": f"token {TOKEN}"})
-    kernel = json.load(urllib.request.urlopen(request, timeout=60))["id"]
+    kernel = json.load(OPENER.open(request, timeout=60))["id"]
     assert server.ask("GET", f"machine?kernel={kernel}")[1]["kernels"] > 1_000_000
     assert server.ask("GET", "machine?kernel=../x")[1]["kernels"] == 0
 

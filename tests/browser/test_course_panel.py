@@ -1,0 +1,215 @@
+"""The course in JupyterLab: panel, tool bar, exercise cells and status bar."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import tiny_notebook
+
+from bigmodel_nb import course
+
+FIRST = course.lessons()[0]
+SOLVED = """
+import bigmodel_nb as bn
+
+@bn.exercise("{id}")
+def {name}(*arguments):
+    return bn.exercises.reference("{id}")(*arguments)
+"""
+SOLVE = """
+([id, source]) => {
+  const cell = jupyterapp.shell.currentWidget.content.widgets.find((c) => c.model.sharedModel.getSource().includes(`"${id}"`));
+  cell.model.sharedModel.setSource(source);
+}
+"""
+CURRENT = "jupyterapp.shell.currentWidget?.context?.path"
+IDLE = """
+async () => {
+  const { sessionContext } = jupyterapp.shell.currentWidget;
+  await sessionContext.ready;
+  await sessionContext.session?.kernel?.info;
+}
+"""
+LUMINANCE = "node => Math.max(...getComputedStyle(node).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number))"
+
+
+class CourseLab:
+    """JupyterLab with the course panel in front."""
+
+    def __init__(self, page, server) -> None:
+        self.page, self.root = page, server.root
+        page.goto(f"{server.url}/lab?reset&token={server.token}")
+        page.wait_for_function("window.jupyterapp")
+        page.evaluate("jupyterapp.restored.then(() => null)")
+        page.wait_for_function("jupyterapp.commands.hasCommand('bigmodel-nb:show')")
+        self.command("bigmodel-nb:show")
+        self.panel = page.get_by_role("region", name="Course")
+        self.panel.locator(".bn-lesson").first.wait_for()
+
+    def command(self, name: str, **arguments) -> None:
+        self.page.evaluate("async ([name, a]) => { await jupyterapp.commands.execute(name, a); }", [name, arguments])
+
+    def row(self, lesson):
+        """A lesson's entry."""
+        return self.panel.locator(".bn-lesson").filter(has=self.page.locator(f'[data-key="{lesson.file}"]'))
+
+    def open(self, lesson) -> None:
+        self.row(lesson).locator(".bn-open").click()
+        self.at(lesson)
+
+    def at(self, lesson) -> None:
+        """Wait until this lesson is in front."""
+        self.page.wait_for_function(f"{CURRENT} === {json.dumps(lesson.file)}")
+
+
+@pytest.fixture
+def course_lab(course_server, new_page):
+    """`course_lab(before=None)` -> CourseLab; `before(page)` is called ahead of the first request."""
+    opened = []
+
+    def show(before=None) -> CourseLab:
+        page = new_page()
+        if before:
+            before(page)
+        opened.append(CourseLab(page, course_server))
+        return opened[-1]
+
+    yield show
+    for lab in opened:
+        lab.page.evaluate("jupyterapp.serviceManager.sessions.shutdownAll().then(() => null)")
+
+
+def test_lists_all_lessons_in_order(course_lab):
+    lab = course_lab()
+    titles = lab.panel.locator(".bn-title").all_inner_texts()
+    assert titles == [f"{it.number:02} {it.title}" for it in course.lessons()]
+    labels = lab.panel.locator(".bn-open").evaluate_all("nodes => nodes.map((n) => n.getAttribute('aria-label'))")
+    assert all(re.search(r", (new|begun|done|\d+ of \d+ passed), \d+ minutes$", label) for label in labels)
+    for lesson in course.lessons():
+        about = lab.row(lesson).locator(".bn-about").first.inner_text()
+        assert f"{lesson.minutes} min" in about and all(f"{number:02}" in about for number in lesson.needs)
+
+
+def test_search_finds_lessons_terms_and_exercises(course_lab):
+    lab = course_lab()
+    search = lab.panel.get_by_role("searchbox")
+    search.fill("scaled dot product")
+    assert "09 Attention" in lab.panel.locator(".bn-title").all_inner_texts()
+    assert lab.panel.get_by_role("button", name=re.compile("^attention.scaled_dot_product: ")).count() == 1
+    assert re.search(r"^\d+ lessons?$", lab.panel.get_by_role("status").inner_text())
+    search.fill("no such thing <b>")
+    assert lab.panel.locator(".bn-lesson").count() == 0
+    search.fill("")
+    assert lab.panel.locator(".bn-lesson").count() == len(course.lessons())
+
+
+def test_opens_a_lesson_and_goes_on_and_back(course_lab):
+    lab = course_lab()
+    lessons = course.lessons()
+    lab.open(lessons[1])
+    toolbar = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-NotebookPanel-toolbar")
+    toolbar.get_by_role("button", name=f"Next lesson: {lessons[2].number:02} {lessons[2].title}").click()
+    lab.at(lessons[2])
+    lab.command("bigmodel-nb:previous-lesson")
+    lab.at(lessons[1])
+
+
+def test_a_passed_exercise_changes_the_state(course_lab):
+    lab = course_lab()
+    lab.open(FIRST)
+    lab.page.evaluate(IDLE)
+    lab.command("bigmodel-nb:next-exercise")
+    bar = lab.page.get_by_role("group", name=re.compile(r"^Exercise start_here\.")).first
+    bar.wait_for()
+    id = bar.get_attribute("aria-label").removeprefix("Exercise ")
+    lab.page.evaluate(SOLVE, [id, SOLVED.format(id=id, name=id.partition(".")[2])])
+    bar = lab.page.get_by_role("group", name=f"Exercise {id}")
+    bar.get_by_role("button", name=f"Hint to {id}").click()
+    bar.get_by_role("status").get_by_text("hint 1 of").wait_for()
+    bar.get_by_role("button", name=f"Check {id}").click()
+    bar.get_by_text(f"{id}: passed").wait_for()
+    lab.row(FIRST).and_(lab.page.locator("[data-state='done'], [data-state='passed']")).wait_for()
+
+
+def test_reset_keeps_the_learners_version(course_lab):
+    lab = course_lab()
+    lesson = course.lessons()[3]
+    tiny_notebook.edit(lab.root / lesson.file, 1, source="my own work")
+    lab.page.evaluate("dispatchEvent(new Event('focus'))")
+    lab.row(lesson).get_by_role("button", name=re.compile("^Reset")).click()
+    lab.page.locator(".jp-Dialog").get_by_role("button", name="Reset").click()
+    lab.panel.get_by_role("status").get_by_text("is the original again").wait_for()
+    assert (lab.root / lesson.file).read_bytes() == lesson.path.read_bytes()
+    (kept,) = lab.root.glob(f"{lesson.path.stem}-20*.ipynb")
+    assert "my own work" in kept.read_text(encoding="utf-8") and kept.name in lab.panel.get_by_role("status").inner_text()
+
+
+def test_a_newer_original_is_shown_before_it_is_taken(course_lab, course_server):
+    lesson = course.lessons()[4]
+    record = course_server.root / ".bigmodel_nb" / "workspace.json"
+    known = json.loads(record.read_text())
+    known["lessons"][lesson.file]["source"] = "that of an older original"
+    record.write_text(json.dumps(known))
+    tiny_notebook.edit(course_server.root / lesson.file, 1, source="<b>my own work</b>")
+    before = (course_server.root / lesson.file).read_bytes()
+    lab = course_lab()
+    lab.row(lesson).get_by_role("button", name="There is a newer original: see what is new").click()
+    dialog = lab.page.locator(".jp-Dialog")
+    dialog.get_by_text("-<b>my own work</b>").wait_for()
+    dialog.get_by_role("button", name="Keep mine", exact=True).click()
+    dialog.wait_for(state="detached")
+    assert (course_server.root / lesson.file).read_bytes() == before
+
+
+def test_the_status_bar_shows_memory_and_device(course_lab):
+    lab = course_lab()
+    machine = lab.page.get_by_role("group", name="Machine")
+    machine.get_by_text(re.compile(r"kernel \d+ MB of \d")).wait_for()
+    machine.get_by_text(re.compile(r"^(cpu|cuda|mps|xpu)")).wait_for()
+    assert "memory are free" in machine.get_attribute("title")
+
+
+def test_hostile_titles_are_text(course_lab):
+    markup = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
+
+    def hostile(route):
+        answer = route.fetch()
+        told = answer.json()
+        told["lessons"][0] |= {"title": markup, "part": markup, "terms": [markup]}
+        route.fulfill(response=answer, json=told)
+
+    lab = course_lab(before=lambda page: page.route("**/bigmodel-nb/overview*", hostile))
+    assert markup in lab.panel.locator(".bn-title").first.inner_text()
+    lab.panel.get_by_role("searchbox").fill("onerror")
+    assert lab.panel.locator("img, script").count() == 0 and lab.page.title() != "broken"
+
+
+def test_follows_the_theme(course_lab):
+    lab = course_lab()
+    assert lab.panel.evaluate(LUMINANCE) > 200
+    lab.command("apputils:change-theme", theme="JupyterLab Dark")
+    lab.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
+    lab.page.wait_for_function("Math.max(...getComputedStyle(document.querySelector('.bn-course')).backgroundColor.match(/\\d+/g).slice(0, 3)) < 64")
+    lab.command("apputils:change-theme", theme="JupyterLab Light")
+
+
+def test_works_with_the_keyboard(course_lab):
+    lab = course_lab()
+    lab.panel.get_by_role("searchbox").focus()
+    lab.page.keyboard.press("Tab")
+    assert lab.page.evaluate("document.activeElement.getAttribute('data-key')") == FIRST.file
+    lab.page.keyboard.press("Enter")
+    lab.at(FIRST)
+
+
+def test_without_a_workspace_lab_stays_as_it_was(server, new_page):
+    """The other tests' JupyterLab: the extension may be installed there, but its root is no workspace of the course."""
+    page = new_page()
+    page.goto(f"{server.url}/lab?reset&token={server.token}")
+    page.wait_for_function("window.jupyterapp")
+    page.evaluate("jupyterapp.restored.then(() => null)")
+    if (server.root / ".bigmodel_nb").exists():
+        pytest.skip("an earlier test has kept progress here")
+    assert page.locator(".bn-course, .bn-status").count() == 0
