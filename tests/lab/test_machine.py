@@ -99,7 +99,7 @@ def test_the_device_is_that_of_the_course():
 @pytest.mark.parametrize(("script", "found"), [
     ("echo 'NVIDIA A100-SXM4, 40GB, 1024, 40960'", [{"name": "NVIDIA A100-SXM4, 40GB", "used": 2**30, "total": 40 * 2**30}]),
     ("echo 'no devices were found' >&2; exit 6", []),
-    ("sleep 9", []),
+    ("exec sleep 9", []),
 ])  # fmt: skip
 def test_gpus_by_a_recorded_answer(tmp_path, monkeypatch, script, found):
     program = tmp_path / "nvidia-smi"

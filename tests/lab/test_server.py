@@ -79,7 +79,15 @@ class Server:
             with OPENER.open(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"{}")
+            return error.code, _json(error.read())
+
+
+def _json(text: bytes) -> dict:
+    """The JSON of an answer; the server's own pages on missing addresses are HTML."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
 
 
 @pytest.fixture(scope="module")
