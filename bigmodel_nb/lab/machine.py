@@ -26,7 +26,10 @@ _UNKNOWN = {"device": None, "dtype": None, "reason": None}
 
 
 class DeviceProbe:
-    """Asks for the device once, in a process of its own: torch would stay in the server's memory."""
+    """Asks for the device once, in a process of its own: torch would stay in the server's memory.
+
+    The process imports nothing from the working directory (-P), which may be the learner's.
+    """
 
     def __init__(self, code: str = _PROBE) -> None:
         self.code = code
@@ -41,7 +44,7 @@ class DeviceProbe:
     async def _ask(self) -> dict:
         try:
             asked = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", self.code, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                sys.executable, "-P", "-c", self.code, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         except OSError as error:
             return {**_UNKNOWN, "reason": str(error)}

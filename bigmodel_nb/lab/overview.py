@@ -32,9 +32,12 @@ def find_workspace(root: Path) -> Path | None:
     root = root.resolve()
     home = os.environ.get("BIGMODEL_NB_HOME")
     for folder in (*([Path(home)] if home else []), root, root / DEFAULT_FOLDER):
-        found = folder.resolve()
-        if course.is_workspace(found) and not (found / course.STATE_FOLDER).is_symlink() and found.is_relative_to(root):
-            return found
+        try:
+            found = folder.resolve()
+            if found.is_relative_to(root) and course.is_workspace(found) and not (found / course.STATE_FOLDER).is_symlink():
+                return found
+        except (OSError, RuntimeError):  # no permission, or links in a circle
+            continue
     return None
 
 

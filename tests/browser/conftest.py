@@ -230,9 +230,13 @@ def blank_page(new_page):
 
 
 class Server:
-    """A JupyterLab whose folders are all temporary; `with_course` makes its root a workspace with the course panel."""
+    """A JupyterLab whose folders are all temporary.
 
-    def __init__(self, folder: Path, with_course: bool = False) -> None:
+    with_course: its root is a workspace, with the course panel.
+    packages: a folder of Python packages for it.
+    """
+
+    def __init__(self, folder: Path, with_course: bool = False, packages: str = "") -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -244,7 +248,7 @@ class Server:
         no_news = folder / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
         no_news.parent.mkdir(parents=True)
         no_news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
-        path = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(filter(None, [str(REPO), packages, os.environ.get("PYTHONPATH")]))
         home = {"IPYTHONDIR": str(folder / "ipython"), "BIGMODEL_NB_HOME": str(self.root)}
         self.url, self.token = f"http://127.0.0.1:{port}", "course"
         flags = [f"--port={port}", f"--IdentityProvider.token={self.token}"]
@@ -301,6 +305,34 @@ def server(tmp_path_factory):
 def course_server(tmp_path_factory):
     """A running JupyterLab in a workspace of the course."""
     running = Server(tmp_path_factory.mktemp("course"), with_course=True)
+    try:
+        running.wait()
+        yield running
+    finally:
+        running.stop()
+
+
+LANGUAGE_PACK = {  # the least that makes JupyterLab speak Chinese, as its own language pack does
+    "chinese/__init__.py": "",
+    "chinese/locale/zh_CN/LC_MESSAGES/jupyterlab.json": json.dumps(
+        {"": {"domain": "jupyterlab", "language": "zh_CN", "plural_forms": "nplurals=1; plural=0;", "version": "4.0"}}
+    ),
+    "chinese-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: chinese\nVersion: 1.0\n",
+    "chinese-1.0.dist-info/entry_points.txt": "[jupyterlab.languagepack]\nzh_CN = chinese\n\n"
+    "[jupyterlab.locale]\nbigmodel_nb = bigmodel_nb.lab\n",  # ours is there already where the course is installed
+}
+
+
+@pytest.fixture(scope="session")
+def chinese_server(tmp_path_factory):
+    """A running JupyterLab in a workspace of the course, in Chinese."""
+    folder = tmp_path_factory.mktemp("chinese")
+    files = {f"packages/{name}": text for name, text in LANGUAGE_PACK.items()}
+    files["settings/@jupyterlab/translation-extension/plugin.jupyterlab-settings"] = '{"locale": "zh_CN"}'
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    running = Server(folder, with_course=True, packages=str(folder / "packages"))
     try:
         running.wait()
         yield running

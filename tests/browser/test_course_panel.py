@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import tiny_notebook
 
 from bigmodel_nb import course
 
+STATIC = Path(course.__file__).parent / "lab" / "labextensions" / "bigmodel-nb" / "static"
 FIRST = course.lessons()[0]
 SOLVED = """
 import bigmodel_nb as bn
@@ -213,3 +215,49 @@ def test_without_a_workspace_lab_stays_as_it_was(server, new_page):
     if (server.root / ".bigmodel_nb").exists():
         pytest.skip("an earlier test has kept progress here")
     assert page.locator(".bn-course, .bn-status").count() == 0
+
+
+@pytest.fixture
+def javascript(new_page):
+    """A page with the module that holds the search, alone: it imports nothing when it runs."""
+    page = new_page()
+    page.goto("about:blank")
+    source = (STATIC / "course.js").read_text(encoding="utf-8")
+    page.evaluate("async (s) => { window.course = await import(URL.createObjectURL(new Blob([s], {type: 'text/javascript'}))); }", source)
+    return page
+
+
+LESSON = {
+    "number": 9, "title": "Attention", "name": "attention", "terms": ["Causal mask", "head"],
+    "exercises": [{"id": "attention.causal_mask", "state": "open"}, {"id": "attention.scores", "state": "passed"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "exercises", "terms"), [
+    ("", [], []),
+    ("  ", [], []),
+    ("09", [], []),
+    ("MASK causal", ["attention.causal_mask"], ["Causal mask"]),
+    ("causal_mask", ["attention.causal_mask"], []),
+    ("head", [], ["head"]),
+    ("attention", ["attention.causal_mask", "attention.scores"], []),
+])  # fmt: skip
+def test_what_a_search_finds(javascript, query, exercises, terms):
+    hits = javascript.evaluate("([lesson, query]) => course.found(lesson, query)", [LESSON, query])
+    assert ([it["id"] for it in hits["exercises"]], hits["terms"]) == (exercises, terms)
+
+
+@pytest.mark.parametrize("query", ["masks", "attention convolution", ".*", "[", "\\"])
+def test_what_a_search_does_not_find(javascript, query):
+    assert javascript.evaluate("([lesson, query]) => course.found(lesson, query)", [LESSON, query]) is None
+
+
+def test_speaks_chinese_where_jupyterlab_does(chinese_server, new_page):
+    page = new_page()
+    page.goto(f"{chinese_server.url}/lab?reset&token={chinese_server.token}")
+    page.wait_for_function("window.jupyterapp?.commands.hasCommand('bigmodel-nb:show')")
+    page.evaluate("jupyterapp.commands.execute('bigmodel-nb:show').then(() => null)")
+    panel = page.get_by_role("region", name="课程")
+    panel.get_by_text("已通过 0 /").wait_for()
+    assert panel.get_by_role("searchbox", name="搜索课程、术语和练习").count() == 1
+    assert panel.get_by_text("第 A 部分").count() == 1

@@ -112,3 +112,14 @@ def test_gpus_by_a_recorded_answer(tmp_path, monkeypatch, script, found):
 def test_without_a_driver_there_is_no_gpu(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine.gpus() == []
+
+
+def test_the_question_imports_nothing_of_the_learners(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise SystemExit('the learner's own file')")
+    monkeypatch.chdir(tmp_path)
+
+    async def ask():
+        found = await settled(machine.DeviceProbe("import json; print(json.dumps({'device': 'cpu'}))"))
+        assert found["device"] == "cpu"
+
+    asyncio.run(ask())

@@ -249,3 +249,9 @@ def test_the_course_as_it_is_shipped(tmp_path, monkeypatch):
     with_lesson = {it.id for it in exercises.catalogue() if it.lesson in {lesson["name"] for lesson in found["lessons"]}}
     assert listed == with_lesson
     assert all(lesson["terms"] for lesson in found["lessons"])
+
+
+def test_links_in_a_circle_are_no_workspace(tmp_path, monkeypatch):
+    monkeypatch.delenv("BIGMODEL_NB_HOME", raising=False)
+    (tmp_path / "bigmodel-nb-course").symlink_to(tmp_path / "bigmodel-nb-course")
+    assert overview.find_workspace(tmp_path) is None
