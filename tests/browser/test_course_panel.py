@@ -261,3 +261,14 @@ def test_speaks_chinese_where_jupyterlab_does(chinese_server, new_page):
     panel.get_by_text("已通过 0 /").wait_for()
     assert panel.get_by_role("searchbox", name="搜索课程、术语和练习").count() == 1
     assert panel.get_by_text("第 A 部分").count() == 1
+
+
+def test_shortcuts_lead_to_the_panel_and_the_next_lesson(course_lab):
+    lab = course_lab()
+    lab.open(FIRST)
+    lab.page.keyboard.press("Alt+Shift+N")
+    lab.at(course.lessons()[1])
+    lab.command("filebrowser:activate")
+    lab.panel.wait_for(state="hidden")
+    lab.page.keyboard.press("Alt+Shift+C")
+    lab.panel.wait_for(state="visible")

@@ -92,6 +92,7 @@ def test_every_shortcut_has_a_command():
     plugin = (FRONTEND / "src" / "plugin.ts").read_text(encoding="utf-8")
     assert "'bigmodel-nb:plugin'" in plugin  # the schema's file name
     for shortcut in schema["jupyter.lab.shortcuts"]:
+        assert shortcut["selector"] == "body[data-bigmodel-nb]"  # not in the user's other sessions
         assert f"['{shortcut['command'].partition(':')[2]}', " in plugin
 
 

@@ -54,6 +54,7 @@ async function start(app: JupyterFrontEnd, found: IModules, provided: IServices)
   if (course.overview.workspace === null) {
     return;
   }
+  document.body.dataset.bigmodelNb = 'course'; // the shortcuts hold in a course session only
   addStyle();
   build(lab, course);
 }
