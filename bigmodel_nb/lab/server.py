@@ -50,7 +50,10 @@ class CourseHandler(APIHandler):
 
     def file(self) -> Any:
         """The lesson's file name, from the body of a POST."""
-        body = self.get_json_body()
+        try:
+            body = self.get_json_body()
+        except UnicodeDecodeError as error:
+            raise web.HTTPError(400, "The body is not UTF-8.") from error
         return body.get("file") if isinstance(body, dict) else None
 
 

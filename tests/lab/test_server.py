@@ -137,7 +137,7 @@ def test_names_that_are_no_lesson(server, name):
         assert answer == (404, {"message": "The course has no lesson of this name. Next: reload the page."})
 
 
-@pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 404), (b"[]", 404), (b"3", 404), (b'{"file": null}', 404), (b'{"path": "x"}', 404)])
+@pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"\xff", 400), (b"[" * 100_000, 400), (b"", 404), (b"[]", 404), (b"3", 404), (b'{"file": null}', 404), (b'{"path": "x"}', 404)])
 def test_bodies_that_say_nothing(server, body, status):
     assert server.ask("POST", "open", body)[0] == status
 
