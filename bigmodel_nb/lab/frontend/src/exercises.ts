@@ -104,7 +104,7 @@ export class Exercises {
   private bar(panel: NotebookPanel, cell: Cell, id: string): IBar {
     const { trans, widgets } = this.lab;
     const state = element('span', { class: 'bn-exercise-state' });
-    const said = element('pre', { class: 'bn-exercise-said', role: 'status', hidden: '' });
+    const said = element('pre', { class: 'bn-exercise-said', role: 'status' });
     const actions = element(
       'span',
       { class: 'bn-actions' },
@@ -148,7 +148,6 @@ export class Exercises {
   private async tell(panel: NotebookPanel, id: string, what: 'hint' | 'solution', said: HTMLElement): Promise<void> {
     const { trans } = this.lab;
     const kernel = panel.sessionContext.session?.kernel;
-    said.hidden = false;
     said.textContent = kernel ? trans.__('Asking the kernel …') : trans.__('There is no kernel. Start one, then ask again.');
     if (!kernel) {
       return;
