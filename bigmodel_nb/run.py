@@ -175,6 +175,7 @@ class _Client(NotebookClient):
 class MemoryWatch:
     """Largest resident memory of a process and its children, sampled 20 times a second.
 
+    What a child shares with others, such as the pages of a process that was forked, counts once.
     Where the system keeps the high-water mark of a process (Linux, Windows), a peak between two
     samples counts too.
     """
@@ -207,7 +208,7 @@ class MemoryWatch:
                 self._family = self._process.children(recursive=True)
                 self._family_until = time.monotonic() + 0.5
             own = self._process.memory_info()
-            total = own.rss + sum(map(_rss, self._family))
+            total = own.rss + sum(map(_unshared, self._family))
             self.peak_bytes = max(self.peak_bytes, total, _high_water(self._process.pid), getattr(own, "peak_wset", 0))
         except psutil.Error:  # the kernel has ended
             self._stop.set()
@@ -215,6 +216,14 @@ class MemoryWatch:
     def _sample_until_stopped(self) -> None:
         while not self._stop.wait(_SAMPLE_SECONDS):
             self.sample()
+
+
+def _unshared(process: psutil.Process) -> int:
+    """Memory that no other process has in use, in bytes; all that is resident where the system doesn't tell."""
+    try:
+        return process.memory_full_info().uss
+    except (psutil.Error, AttributeError):
+        return _rss(process)
 
 
 def _rss(process: psutil.Process) -> int:

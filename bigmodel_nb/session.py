@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import os
 import random
@@ -96,10 +97,12 @@ def silence() -> None:
 def let_forks_compute() -> None:
     """Let torch compute on one thread in forked processes, such as those of accelerate's notebook_launcher.
 
-    They have none of the threads of this process, and would wait for them for ever.
+    They have none of the threads of this process, and would wait for them for ever. What they inherit is
+    left to this process to collect: looking through it would give each of them a copy.
     """
 
     def take_one_thread():
+        gc.freeze()
         if hasattr(sys.modules.get("torch"), "set_num_threads"):
             sys.modules["torch"].set_num_threads(1)
 

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -200,3 +201,13 @@ def test_measured_seconds_are_rounded_up_and_steady(seconds, stored, kept):
     report = run.RunReport(nbformat.v4.new_notebook(), seconds, 1_001_000_000)
     found = run._measured(report, {"seconds": stored} if stored else {})
     assert found == {"seconds": kept, "rss_mb": 1050}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_memory_that_a_fork_shares_counts_once():
+    code = "import os, time; held = b'x' * 200_000_000; child = os.fork(); time.sleep(1.5); child and os.wait()"
+    process = subprocess.Popen([sys.executable, "-c", code])
+    with run.MemoryWatch() as memory:
+        memory.watch(process.pid)
+        process.wait()
+    assert 200e6 < memory.peak_bytes < 300e6

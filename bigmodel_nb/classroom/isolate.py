@@ -29,6 +29,8 @@ _SCRIPT = r"""
 set -eu
 root=$1 own=$2; shift 2
 mount -t tmpfs -o size=64M,mode=755 tmpfs "$root"
+mkdir "$root/tmp"  # before what is shown, some of which may lie in it
+mount -t tmpfs -o size=64M tmpfs "$root/tmp"
 while [ "$1" != -- ]; do
   if [ -d "$1" ]; then mkdir -p "$root$1"; else mkdir -p "$root$(dirname "$1")"; : > "$root$1"; fi
   mount --bind "$1" "$root$1"
@@ -39,9 +41,8 @@ shift
 : > "$root/nothing"
 while [ "$1" != -- ]; do mount --bind "$root/nothing" "$root$1"; shift; done
 shift
-mkdir -p "$root/proc" "$root/tmp" "$root/work" "$root/old"
+mkdir -p "$root/proc" "$root/work" "$root/old"
 mount -t proc proc "$root/proc" 2>/dev/null || true
-mount -t tmpfs -o size=64M tmpfs "$root/tmp"
 mount --bind "$own" "$root/work"
 cd "$root"
 pivot_root . old
@@ -97,8 +98,8 @@ def _bubblewrap(own: Path, inside: Sequence[str], hide: Sequence[Path]) -> list[
     shown = [part for path in visible() for part in ("--ro-bind", path, path)]
     hidden = [part for path in hide for part in ("--ro-bind", "/dev/null", str(path))]
     return [
-        shutil.which("bwrap") or "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", *shown, *hidden,
-        "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--bind", str(own), "/work", "--chdir", "/work", *inside,
+        shutil.which("bwrap") or "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
+        "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", *shown, *hidden, "--bind", str(own), "/work", "--chdir", "/work", *inside,
     ]  # fmt: skip
 
 

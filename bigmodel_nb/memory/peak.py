@@ -40,14 +40,14 @@ def measure(fn: Callable[[], Any]) -> Measured:
     True
     """
     gc.collect()
-    _return_free_memory()
+    return_free_memory()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         return _measure_cuda(fn, torch.cuda)
     return _measure_process(fn)
 
 
-def _return_free_memory() -> None:
+def return_free_memory() -> None:
     """Hand memory that glibc keeps for later back to the system: a call that reuses it adds nothing
     to the resident memory, and its peak would go unseen."""
     try:

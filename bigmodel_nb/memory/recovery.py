@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bigmodel_nb.errors import ResourceError
+from bigmodel_nb.memory.peak import return_free_memory
 
 OUT_OF_MEMORY = (  # how C++ allocators say it, through RuntimeError
     "out of memory", "can't allocate memory", "not enough memory", "bad_alloc", "alloc_failed",
@@ -55,8 +56,9 @@ def retry_smaller(attempt: Callable[[int], Any], size: int, minimum: int = 1) ->
 
 
 def free_caches() -> None:
-    """Collect garbage and give the memory that torch keeps for later back to the GPU."""
+    """Collect garbage and give memory that is kept for later back to the system and to the GPU."""
     gc.collect()
+    return_free_memory()
     torch = sys.modules.get("torch")
     if torch is None:
         return

@@ -49,6 +49,17 @@ def test_home_and_others_files_are_not_in_sight(tmp_path):
     assert done.stdout.strip().startswith("[]") and "secret" not in done.stdout, done.stderr
 
 
+def test_a_python_among_the_temporary_files_is_shown(tmp_path, monkeypatch):
+    shown, own = tmp_path / "shown", tmp_path / "own"
+    shown.mkdir()
+    own.mkdir()
+    (shown / "here").write_text("x")
+    everything = [*isolate.visible(), str(shown)]
+    monkeypatch.setattr(isolate, "visible", lambda: everything)
+    done = run(own, f"import os; print(os.listdir({str(shown)!r}), os.listdir({str(tmp_path)!r}))")
+    assert done.stdout.strip() == "['here'] ['shown']", done.stderr
+
+
 def test_a_file_can_be_hidden(tmp_path):
     hidden = PACKAGE / "exercises" / "attention.py"
     done = run(tmp_path, f"import bigmodel_nb; print(len(open({str(hidden)!r}).read()), len(open(bigmodel_nb.__file__).read()) > 0)", [hidden])
