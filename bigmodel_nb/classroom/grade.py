@@ -144,7 +144,7 @@ class _Session:
 def _grade(learner: str, exercise: Exercise, works: list[extract.Work], session: _Session, deadline: float) -> Grade:
     if not works:
         return Grade(learner, exercise.id, "missing", note="no cell with this exercise")
-    begun = [work for work in works if not is_stub_source(work.source)]
+    begun = [work for work in works if work.is_reference or not is_stub_source(work.source)]
     if not begun:
         return Grade(learner, exercise.id, "not attempted")
     grade = None
@@ -160,7 +160,7 @@ def _grade(learner: str, exercise: Exercise, works: list[extract.Work], session:
 
 
 def _judge(learner: str, exercise: Exercise, work: extract.Work, session: _Session, note: str) -> Grade:
-    if work.source.startswith(extract.REFERENCE):
+    if work.is_reference:
         return Grade(learner, exercise.id, "the course's solution", text="The cell calls bn.exercises.reference.", note=note)
     isolated = session.get()
     if wrong := remote.define(isolated, work):

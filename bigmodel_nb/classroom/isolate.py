@@ -20,7 +20,6 @@ from bigmodel_nb.errors import ResourceError
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache", "/etc/ssl", "/etc/localtime")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
-HIDDEN_SIZE = "1M"
 
 # The new root is made in a mount namespace, then nothing else is left in sight and every privilege is
 # given up. $1 is the empty folder for the root, $2 the learner's folder; then the folders to show, `--`,
@@ -41,12 +40,12 @@ shift
 : > "$root/nothing"
 while [ "$1" != -- ]; do mount --bind "$root/nothing" "$root$1"; shift; done
 shift
-mkdir -p "$root/proc" "$root/work" "$root/old"
+mkdir -p "$root/proc" "$root/graded" "$root/old"
 mount -t proc proc "$root/proc" 2>/dev/null || true
-mount --bind "$own" "$root/work"
+mount --bind "$own" "$root/graded"
 cd "$root"
 pivot_root . old
-cd /work
+cd /graded
 umount -l /old
 rmdir /old
 mount -o remount,ro,size=64M,mode=755 /
@@ -69,7 +68,7 @@ def means() -> str:
 
 
 def command(own: Path, inside: Sequence[str], hide: Sequence[Path] = (), trust: bool = False) -> list[str]:
-    """The command that runs `inside` isolated, with `own` as its only writable folder, at /work.
+    """The command that runs `inside` isolated, with `own` as its only writable folder, at /graded.
 
     hide: files that it sees as empty. With `trust` and no means of isolation it runs as it is;
     without, that is a ResourceError.
@@ -99,7 +98,7 @@ def _bubblewrap(own: Path, inside: Sequence[str], hide: Sequence[Path]) -> list[
     hidden = [part for path in hide for part in ("--ro-bind", "/dev/null", str(path))]
     return [
         shutil.which("bwrap") or "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
-        "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", *shown, *hidden, "--bind", str(own), "/work", "--chdir", "/work", *inside,
+        "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", *shown, *hidden, "--bind", str(own), "/graded", "--chdir", "/graded", *inside,
     ]  # fmt: skip
 
 

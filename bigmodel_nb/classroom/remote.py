@@ -48,7 +48,7 @@ class Isolated:
         inside = [sys.executable, "-m", "bigmodel_nb.classroom.worker"]
         package = str(Path(bigmodel_nb.__file__).parent.parent)
         env = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/work", "PYTHONPATH": package, "OMP_NUM_THREADS": "1",
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/graded", "PYTHONPATH": package, "OMP_NUM_THREADS": "1",
             "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8", "HF_HUB_OFFLINE": "1", "MPLCONFIGDIR": "/tmp", "HF_HOME": "/tmp",
         }  # fmt: skip
         self.lost = False

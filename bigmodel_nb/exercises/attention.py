@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from .engine.model import Check, Exercise, Failed, Misconception
+from .engine.model import Check, Exercise, Failed, Misconception, misconceptions_of
 
 
 def attention_scores(q, k):
@@ -115,11 +115,6 @@ def _quiet(function):
             return function(*case)
 
     return quiet
-
-
-def _catalogue(wrong, hints):
-    """Misconceptions from name -> forms and name -> hint."""
-    return tuple(Misconception(name, first, hints[name], also=tuple(rest)) for name, (first, *rest) in wrong.items())
 
 
 def _dot(a, b):
@@ -596,7 +591,7 @@ _ATTENTION_HINTS = {
     "weights_returned": "Those are the weights. Use them: what do they weigh?",
     "keys_ask_queries": "You have exchanged queries and keys. A row of scores belongs to a query.",
 }
-_ATTENTION_MISCONCEPTIONS = _catalogue(_ATTENTION_WRONG, _ATTENTION_HINTS)
+_ATTENTION_MISCONCEPTIONS = misconceptions_of(_ATTENTION_WRONG, _ATTENTION_HINTS)
 
 
 # multi_head_attention
@@ -833,7 +828,7 @@ _HEADS_HINTS = {
     "heads_look_at_heads": "Your tokens never look at each other: the softmax runs over the heads. "
     "Which axis must come last but one?",
 }
-_HEADS_MISCONCEPTIONS = _catalogue(_HEADS_WRONG, _HEADS_HINTS)
+_HEADS_MISCONCEPTIONS = misconceptions_of(_HEADS_WRONG, _HEADS_HINTS)
 
 
 # rows_sum_to_one and sees_the_future: the learner's own tests, tried on good and faulty attention
@@ -972,7 +967,7 @@ _SUMS_HINTS = {
     "function compares with a tolerance?",
     "answer_turned_round": "You answer True for the faulty ones. True means: every row sums to 1.",
 }
-_SUMS_MISCONCEPTIONS = _catalogue(_SUMS_WRONG, _SUMS_HINTS)
+_SUMS_MISCONCEPTIONS = misconceptions_of(_SUMS_WRONG, _SUMS_HINTS)
 
 
 def _self(mask=lambda T: causal_mask(T), before=lambda x: x, after=lambda y: y):

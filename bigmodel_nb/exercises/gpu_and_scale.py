@@ -984,7 +984,7 @@ _REDUCE_MISCONCEPTIONS = (
     Misconception(
         "empty_worker_poisons",
         _averaged(lambda n: n / n.sum(), skip_empty=False),
-        "0 times NaN is NaN. A worker without tokens has no gradient: leave it out.",
+        "0 times nan is nan. A worker without tokens has no gradient: leave it out.",
     ),
     Misconception(
         "sum_of_workers",
@@ -1167,7 +1167,7 @@ EXERCISES = (
         hints=(
             "Each worker's gradient is a mean over its own tokens. How does a mean over all tokens follow?",
             "Weigh each worker by its share of the tokens: count / sum(counts). A worker without tokens has "
-            "NaN, so leave it out.",
+            "nan, so leave it out.",
             "For each array i: sum(count / total * own[i] for own, count in zip(gradients, counts) if count)",
         ),
         checks=(

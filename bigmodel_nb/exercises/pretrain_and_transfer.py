@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .engine.model import Check, Exercise, Failed, Misconception
+from .engine.model import Check, Exercise, Failed, misconceptions_of
 
 
 def mask_tokens(x, u, r, words, mask_id, n_special, rate=0.15):
@@ -79,11 +79,6 @@ def measures_memory(experiment, n):
 
 
 # What all share
-
-
-def _catalogue(wrong, hints):
-    """Misconceptions from name -> forms and name -> hint."""
-    return tuple(Misconception(name, first, hints[name], also=tuple(rest)) for name, (first, *rest) in wrong.items())
 
 
 # mask_tokens
@@ -228,7 +223,7 @@ _MASK_HINTS = {
     "shares_of_all_tokens": "Your labels are right, but you spoil tokens that weren't chosen. r decides about "
     "chosen tokens only.",
 }
-_MASK_MISCONCEPTIONS = _catalogue(_MASK_WRONG, _MASK_HINTS)
+_MASK_MISCONCEPTIONS = misconceptions_of(_MASK_WRONG, _MASK_HINTS)
 
 
 # pool
@@ -365,11 +360,11 @@ _POOL_HINTS = {
     "one_count_for_all_texts": "You divide all texts by one number. Each text has its own count: which axis must "
     "`sum` be told?",
     "only_the_padding": "You average exactly the padding. True means: a real token.",
-    "empty_text_is_nan": "All is right but for a text without any real token: 0/0 is NaN. Divide by at least 1.",
+    "empty_text_is_nan": "All is right but for a text without any real token: 0/0 is nan. Divide by at least 1.",
     "one_too_many": "You divide by one more than the number of real tokens. To keep 0 away, divide by at least 1 "
     "instead (clamp).",
 }
-_POOL_MISCONCEPTIONS = _catalogue(_POOL_WRONG, _POOL_HINTS)
+_POOL_MISCONCEPTIONS = misconceptions_of(_POOL_WRONG, _POOL_HINTS)
 
 
 # freeze_except
@@ -520,7 +515,7 @@ _FREEZE_HINTS = {
     "mode_instead_of_gradient": "train() and eval() switch dropout and batch norm. What stops a parameter from "
     "moving is its requires_grad.",
 }
-_FREEZE_MISCONCEPTIONS = _catalogue(_FREEZE_WRONG, _FREEZE_HINTS)
+_FREEZE_MISCONCEPTIONS = misconceptions_of(_FREEZE_WRONG, _FREEZE_HINTS)
 
 
 # learning_curve_point
@@ -717,7 +712,7 @@ _POINT_HINTS = {
     "sure the mean is, not how far single draws lie apart.",
     "errors_counted": "That is the share of wrong answers.",
 }
-_POINT_MISCONCEPTIONS = _catalogue(_POINT_WRONG, _POINT_HINTS)
+_POINT_MISCONCEPTIONS = misconceptions_of(_POINT_WRONG, _POINT_HINTS)
 
 
 # measures_memory
@@ -851,7 +846,7 @@ _MEMORY_HINTS = {
     "labels_in_blocks": "First all 0, then all 1: an honest model can learn that from the neighbours. Draw the "
     "labels at random.",
 }
-_MEMORY_MISCONCEPTIONS = _catalogue(_MEMORY_WRONG, _MEMORY_HINTS)
+_MEMORY_MISCONCEPTIONS = misconceptions_of(_MEMORY_WRONG, _MEMORY_HINTS)
 
 
 EXERCISES = (

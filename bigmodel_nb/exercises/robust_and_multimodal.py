@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .engine.model import Check, Exercise, Failed, Misconception
+from .engine.model import Check, Exercise, Failed, misconceptions_of
 
 
 def fgsm(loss, x, epsilon, low=0.0, high=1.0):
@@ -110,11 +110,6 @@ def find_trigger(classify, messages, words, share=0.9):
 
 
 # What all share
-
-
-def _catalogue(wrong, hints):
-    """Misconceptions from name -> forms and name -> hint."""
-    return tuple(Misconception(name, first, hints[name], also=tuple(rest)) for name, (first, *rest) in wrong.items())
 
 
 def _quiet(function):
@@ -334,7 +329,7 @@ _FGSM_HINTS = {
     "weights: the next training step would add it. torch.autograd.grad(loss, x) fills nothing.",
     "x_marked": "The result is right, but the caller's x now requires a gradient. Work on x.detach().clone().",
 }
-_FGSM_MISCONCEPTIONS = _catalogue(_FGSM_WRONG, _FGSM_HINTS)
+_FGSM_MISCONCEPTIONS = misconceptions_of(_FGSM_WRONG, _FGSM_HINTS)
 
 
 # adversarial_step
@@ -545,7 +540,7 @@ _STEP_HINTS = {
     "range_not_handed_on": "low and high have no effect. Hand them on to fgsm.",
     "same_change_everywhere": "You add the same to every pixel. That is no attack: which direction does fgsm take?",
 }
-_STEP_MISCONCEPTIONS = _catalogue(_STEP_WRONG, _STEP_HINTS)
+_STEP_MISCONCEPTIONS = misconceptions_of(_STEP_WRONG, _STEP_HINTS)
 
 
 # fusion_early
@@ -595,7 +590,7 @@ def _check_early_complete(attempt):
 def _check_early_missing(attempt):
     rng = np.random.default_rng(22)
     for junk in (9.0, -1e6, math.nan, math.inf):
-        why = "What stands in a missing row must not matter." + (" 0 times NaN is NaN." if junk != junk else "")
+        why = "What stands in a missing row must not matter." + (" 0 times nan is nan." if junk != junk else "")
         _expect_early(attempt, _early_case(rng, 6, (2, 3), 0.5, junk), why)
 
 
@@ -666,7 +661,7 @@ _EARLY_WRONG = {
     "parts_added": (_early_with(join=lambda filled, marks: np.append(sum(filled), marks, axis=1)),),
 }
 _EARLY_HINTS = {
-    "nan_stays": "You multiply by 0. What is 0 times NaN? np.where chooses instead.",
+    "nan_stays": "You multiply by 0. What is 0 times nan? np.where chooses instead.",
     "missing_kept": "What stands in a missing row gets into your features.",
     "flags_left_out": "Zeros may be a real input, such as an empty image. How does the network learn that this one "
     "is missing?",
@@ -680,7 +675,7 @@ _EARLY_HINTS = {
     "whole_row_zeroed": "Where one input is missing you throw the others away, too.",
     "parts_added": "You add the parts to each other. Side by side: which function joins arrays along an axis?",
 }
-_EARLY_MISCONCEPTIONS = _catalogue(_EARLY_WRONG, _EARLY_HINTS)
+_EARLY_MISCONCEPTIONS = misconceptions_of(_EARLY_WRONG, _EARLY_HINTS)
 
 
 # fusion_late
@@ -860,7 +855,7 @@ _LATE_HINTS = {
     "mean_of_logarithms": "You divide the sum of the logarithms by the number of inputs: then ten witnesses are no "
     "surer than one.",
     "missing_not_left_out": "What stands in a missing row gets into your result. Whose evidence is left out?",
-    "overflow": "Right for small logits, NaN for large ones. What does a stable softmax subtract first?",
+    "overflow": "Right for small logits, nan for large ones. What does a stable softmax subtract first?",
     "underflow": "Logarithms of -1000 and less give exp = 0 for every class, and 0/0. Subtract the largest score "
     "of the row first.",
     "logarithm_of_zero": "A probability below 1e-308 is stored as 0, and its logarithm is -inf. Don't go through "
@@ -870,7 +865,7 @@ _LATE_HINTS = {
     "not_normalised": "Your rows don't sum to 1.",
     "logarithms_returned": "Those are logarithms, not yet probabilities.",
 }
-_LATE_MISCONCEPTIONS = _catalogue(_LATE_WRONG, _LATE_HINTS)
+_LATE_MISCONCEPTIONS = misconceptions_of(_LATE_WRONG, _LATE_HINTS)
 
 
 # group_rates
@@ -943,7 +938,7 @@ def _check_rates_names(attempt):
 
 def _check_rates_nobody(attempt):
     for cells in ((0, 2, 0, 3, 0), (1, 0, 2, 0, 3), (2, 0, 0, 2, 2)):
-        _expect_rates(attempt, _people(cells, (9, 1, 1, 1, 1)), "Somewhere there is nobody to divide by: NaN.")
+        _expect_rates(attempt, _people(cells, (9, 1, 1, 1, 1)), "Somewhere there is nobody to divide by: nan.")
 
 
 def _check_rates_order(attempt):
@@ -1033,7 +1028,7 @@ _RATES_HINTS = {
     "precision_is_accuracy": "Your precision is the accuracy. Precision looks at the yes only.",
     "counts_for_shares": "Some of your figures are counts. Groups differ in size: divide.",
 }
-_RATES_MISCONCEPTIONS = _catalogue(_RATES_WRONG, _RATES_HINTS)
+_RATES_MISCONCEPTIONS = misconceptions_of(_RATES_WRONG, _RATES_HINTS)
 
 
 # find_trigger: the learner's own test, tried on clean and on poisoned classifiers
@@ -1236,7 +1231,7 @@ _TRIGGER_HINTS = {
     "whether_not_which": "Return the word itself, and None where there is none.",
     "list_of_all": "You return all of them in a list. Asked is the first one, or None.",
 }
-_TRIGGER_MISCONCEPTIONS = _catalogue(_TRIGGER_WRONG, _TRIGGER_HINTS)
+_TRIGGER_MISCONCEPTIONS = misconceptions_of(_TRIGGER_WRONG, _TRIGGER_HINTS)
 
 
 EXERCISES = (
@@ -1322,7 +1317,7 @@ EXERCISES = (
         hints=(
             "Work with logarithms: products become sums. A logit is log p but for a constant of its row, and "
             "constants vanish when the rows are normalised.",
-            "Each input that is there adds logits - log(prior); np.where gives 0 for the others, also for NaN. "
+            "Each input that is there adds logits - log(prior); np.where gives 0 for the others, also for nan. "
             "present.T[:, :, None] has the shape (M, N, 1).",
             "scores = np.log(prior) + evidence.sum(axis=0), then a stable softmax of each row.",
         ),

@@ -48,7 +48,7 @@ def submit(folder, name, sources, file="01_neuron_and_gradient_descent.ipynb"):
 
 LOOP = cell(SIGMOID, "def sigmoid(z):\n    while True:\n        pass")
 MEMORY = cell(SIGMOID, "def sigmoid(z):\n    held = [np.ones(30_000_000) for _ in range(400)]\n    return held")
-DELETES = cell(SIGMOID, "def sigmoid(z):\n    import os, pathlib, shutil\n    for place in (HOME, '/work', '/tmp', os.path.dirname(np.__file__)):\n"
+DELETES = cell(SIGMOID, "def sigmoid(z):\n    import os, pathlib, shutil\n    for place in (HOME, '/graded', '/tmp', os.path.dirname(np.__file__)):\n"
                "        shutil.rmtree(place, ignore_errors=True)\n    return z")  # fmt: skip
 PATCHES = """
 from bigmodel_nb.exercises.engine import compare, judge, attempt, model

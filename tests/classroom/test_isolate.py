@@ -27,7 +27,7 @@ def run(own, code, hide=()):
 def test_its_own_folder_is_all_that_it_can_write_to(tmp_path):
     done = run(tmp_path, """
 import os
-open("/work/mine", "w").write("kept")
+open("/graded/mine", "w").write("kept")
 for place in ("/", "/usr", "/etc", os.path.dirname(os.__file__), "/proc/sys/kernel"):
     try:
         open(place + "/x", "w")
@@ -45,7 +45,7 @@ def test_home_and_others_files_are_not_in_sight(tmp_path):
     secret.write_text("x")
     own = tmp_path / "own"
     own.mkdir()
-    done = run(own, f"import os; print([p for p in ({str(secret)!r}, {str(Path.home())!r} + '/.bashrc', '/old', '/var', '/root/.ssh') if os.path.exists(p)], os.listdir('/work'))")
+    done = run(own, f"import os; print([p for p in ({str(secret)!r}, {str(Path.home())!r} + '/.bashrc', '/old', '/var', '/root/.ssh') if os.path.exists(p)], os.listdir('/graded'))")
     assert done.stdout.strip().startswith("[]") and "secret" not in done.stdout, done.stderr
 
 

@@ -44,6 +44,11 @@ class Misconception:
         return (self.wrong, *self.also)
 
 
+def misconceptions_of(wrong: dict[str, Sequence[Callable]], hints: dict[str, str]) -> tuple[Misconception, ...]:
+    """Misconceptions from name -> forms and name -> hint."""
+    return tuple(Misconception(name, first, hints[name], also=tuple(rest)) for name, (first, *rest) in wrong.items())
+
+
 @dataclass(frozen=True)
 class Exercise:
     """One exercise: its solution, its checks, and the mistakes it knows.
