@@ -70,7 +70,7 @@ def test_a_wheel_holds_notebooks_and_data_but_no_junk(built):
     assert {name.partition("/")[0] for name in names} == {"bigmodel_nb", f"{stem}.dist-info", f"{stem}.data"}
     extension = f"{stem}.data/data/share/jupyter/labextensions/bigmodel-nb"
     enabled = f"{stem}.data/data/etc/jupyter/jupyter_server_config.d/bigmodel_nb.json"
-    assert {f"{extension}/{name}" for name in ("package.json", "install.json", "static/remoteEntry.js")} | {enabled} <= names
+    assert {f"{extension}/{name}" for name in ("package.json", "install.json", "lib/remoteEntry.js")} | {enabled} <= names
 
 
 def test_a_wheel_holds_every_file_of_the_package(built):

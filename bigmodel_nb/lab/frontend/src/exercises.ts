@@ -110,7 +110,10 @@ export class Exercises {
       { class: 'bn-actions' },
       button(trans.__('Check'), () => this.check(panel, cell), { 'aria-label': trans.__('Check %1', id) }),
       button(trans.__('Hint'), () => this.tell(panel, id, 'hint', said), { 'aria-label': trans.__('Hint to %1', id) }),
-      button(trans.__('Solution'), () => this.solution(panel, id, said), { 'aria-label': trans.__('Solution of %1', id) })
+      button(trans.__('Solution'), () => this.solution(panel, id, said), { 'aria-label': trans.__('Solution of %1', id) }),
+      button(trans.__('Next'), () => this.lab.app.commands.execute('bigmodel-nb:next-exercise'), {
+        'aria-label': trans.__('Go to the next open exercise')
+      })
     );
     const label = trans.__('Exercise %1', id);
     const node = element('div', { class: 'bn-exercise', role: 'group', 'aria-label': label }, state, actions, said);

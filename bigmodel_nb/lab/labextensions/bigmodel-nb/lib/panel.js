@@ -10,7 +10,7 @@ export function createPanel(lab, course, lessons, goTo) {
     const search = element('input', {
         type: 'search',
         class: 'bn-search',
-        placeholder: trans.__('Search lessons, terms, exercises'),
+        placeholder: trans.__('Search the course'),
         'aria-label': trans.__('Search lessons, terms, exercises')
     });
     const said = element('p', { class: 'bn-said', role: 'status' });
@@ -60,7 +60,7 @@ export function createPanel(lab, course, lessons, goTo) {
             'aria-label': trans.__('Reset %1', numbered(lesson)),
             'data-key': `reset ${lesson.file}`
         });
-        const about = element('p', { class: 'bn-about' }, ...needs(lesson), ...(lesson.there || lesson.link ? [reset] : []));
+        const about = element('p', { class: 'bn-about' }, ...needs(lesson), ...(lesson.link || (lesson.there && lesson.state !== 'new') ? [reset] : []));
         const item = element('li', { class: 'bn-lesson', 'data-state': lesson.state }, open, about);
         if (lesson.newer) {
             const text = trans.__('There is a newer original: see what is new');
