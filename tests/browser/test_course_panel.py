@@ -22,7 +22,9 @@ def {name}(*arguments):
 """
 SOLVE = """
 ([id, source]) => {
-  const cell = jupyterapp.shell.currentWidget.content.widgets.find((c) => c.model.sharedModel.getSource().includes(`exercise("${id}")`));
+  const cell = jupyterapp.shell.currentWidget.content.widgets.find(
+    (c) => c.model.type === "code" && c.model.sharedModel.getSource().includes(`exercise("${id}")`)
+  );
   cell.model.sharedModel.setSource(source);
 }
 """

@@ -67,6 +67,7 @@ export class Lessons {
       const answer = await apputils.showDialog({
         title: trans.__('What is new in %1', numbered(lesson)),
         body,
+        defaultButton: 0,
         buttons: [
           apputils.Dialog.cancelButton({ label: trans.__('Keep mine') }),
           apputils.Dialog.okButton({ label: trans.__('Take the new one; keep mine beside it') })

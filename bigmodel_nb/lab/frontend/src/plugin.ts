@@ -103,7 +103,7 @@ function build(lab: ILab, course: Course): void {
     lab.palette?.addItem({ command, category: trans.__('Course') });
   }
   lab.launcher?.add({ command: 'bigmodel-nb:continue', category: trans.__('Course'), rank: 0 });
-  lab.statusBar?.registerStatusItem('bigmodel-nb:machine', { item: createStatus(lab, course), align: 'right', rank: 100 });
+  lab.statusBar?.registerStatusItem('bigmodel-nb:machine', { item: createStatus(lab, course), align: 'right', rank: 100, priority: 1 });
 
   const join = async (notebook: NotebookPanel) => {
     await notebook.context.ready;

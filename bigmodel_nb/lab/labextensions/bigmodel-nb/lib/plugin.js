@@ -88,7 +88,7 @@ function build(lab, course) {
         lab.palette?.addItem({ command, category: trans.__('Course') });
     }
     lab.launcher?.add({ command: 'bigmodel-nb:continue', category: trans.__('Course'), rank: 0 });
-    lab.statusBar?.registerStatusItem('bigmodel-nb:machine', { item: createStatus(lab, course), align: 'right', rank: 100 });
+    lab.statusBar?.registerStatusItem('bigmodel-nb:machine', { item: createStatus(lab, course), align: 'right', rank: 100, priority: 1 });
     const join = async (notebook) => {
         await notebook.context.ready;
         const lesson = course.at(notebook.context.localPath);
