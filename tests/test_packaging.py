@@ -32,7 +32,7 @@ def call(*command, cwd, **environment) -> str:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A folder with wheel, editable wheel and sdist, made from a copy that is gone afterwards."""
+    """A folder with wheel, editable wheel and sdist, made without Node from a copy that is gone afterwards."""
     clone, out = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("dist")
     for name in project_files():
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
@@ -41,8 +41,8 @@ def built(tmp_path_factory):
     tiny_notebook.write(clone / "notebooks" / ".ipynb_checkpoints" / "99_last-checkpoint.ipynb", "junk")
     tiny_notebook.write(clone / "notebooks" / "Untitled.ipynb", "junk")
     tiny_notebook.write(clone / "bigmodel-nb-course" / "99_last.ipynb", "junk")
-    call(sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "-o", out, ".", cwd=clone)
-    call(sys.executable, "-c", f"import hatchling.build as b; b.build_editable({str(out / 'editable')!r})", cwd=clone)
+    call(sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "-o", out, ".", cwd=clone, PATH="")
+    call(sys.executable, "-c", f"import hatchling.build as b; b.build_editable({str(out / 'editable')!r})", cwd=clone, PATH="")
     shutil.rmtree(clone)
     return out
 

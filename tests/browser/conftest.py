@@ -280,6 +280,16 @@ class Server:
                 time.sleep(0.2)
         pytest.fail(f"JupyterLab did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
 
+    def stop_kernels(self) -> None:
+        """End the notebooks' kernels."""
+        sessions = f"{self.url}/api/sessions"
+        token = {"Authorization": f"token {self.token}"}
+        with urllib.request.urlopen(urllib.request.Request(sessions, headers=token), timeout=60) as answer:
+            running = json.load(answer)
+        for it in running:
+            ended = urllib.request.Request(f"{sessions}/{it['id']}", headers=token, method="DELETE")
+            urllib.request.urlopen(ended, timeout=60).close()
+
     def stop(self) -> None:
         """End the server and its kernels."""
         os.killpg(self.process.pid, signal.SIGTERM)

@@ -77,7 +77,9 @@ export function createPanel(lab: ILab, course: Course, lessons: Lessons, goTo: (
       'aria-label': trans.__('Reset %1', numbered(lesson)),
       'data-key': `reset ${lesson.file}`
     });
-    const about = element('p', { class: 'bn-about' }, ...needs(lesson), ...(lesson.link || (lesson.there && lesson.state !== 'new') ? [reset] : []));
+    const isOpen = !!lab.tracker?.find(it => it.context.localPath === lesson.path); // with changes that aren't saved yet, perhaps
+    const canReset = lesson.link || (lesson.there && (isOpen || lesson.state !== 'new'));
+    const about = element('p', { class: 'bn-about' }, ...needs(lesson), ...(canReset ? [reset] : []));
     const item = element('li', { class: 'bn-lesson', 'data-state': lesson.state }, open, about);
     if (lesson.newer) {
       const text = trans.__('There is a newer original: see what is new');

@@ -70,13 +70,17 @@ function build(lab, course) {
     const panel = createPanel(lab, course, lessons, goTo);
     panel.title.icon = icon;
     app.shell.add(panel, 'left', { rank: 150 });
+    const show = () => {
+        app.shell.activateById(panel.id);
+        panel.node.querySelector('input')?.focus();
+    };
     const isLesson = () => !!lessons.current();
     const hasBeside = (steps) => () => {
         const here = lessons.current();
         return !!here && !!course.beside(here, steps);
     };
     const commands = [
-        ['show', trans.__('Show the course'), () => app.shell.activateById(panel.id)],
+        ['show', trans.__('Show the course'), show],
         ['continue', trans.__('Continue the course'), () => lessons.continue()],
         ['next-lesson', trans.__('Next lesson'), () => lessons.openBeside(1), hasBeside(1)],
         ['previous-lesson', trans.__('Previous lesson'), () => lessons.openBeside(-1), hasBeside(-1)],
