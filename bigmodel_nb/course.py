@@ -19,7 +19,7 @@ from .errors import CourseError, ResourceError
 
 STATE_FOLDER = ".bigmodel_nb"  # marks a workspace: progress.json, originals of copied lessons
 EXERCISE = re.compile(r"""\bexercise\(\s*["']([\w.]+)["']""")  # the id in an exercise's cell
-_PATTERN = "[0-9][0-9]_*.ipynb"
+PATTERN = "[0-9][0-9]_*.ipynb"
 _BEGIN, _END = "<!-- lessons:begin -->", "<!-- lessons:end -->"
 
 
@@ -62,7 +62,7 @@ def in_checkout() -> bool:
 def lessons(notebooks: Path | str | None = None) -> list[Lesson]:
     """The lessons in order, from the notebooks in `notebooks` (default: the shipped ones)."""
     folder = Path(notebooks) if notebooks else notebooks_folder()
-    return sorted((read_lesson(path) for path in folder.glob(_PATTERN)), key=lambda it: it.number)
+    return sorted((read_lesson(path) for path in folder.glob(PATTERN)), key=lambda it: it.number)
 
 
 def lesson(key: int | str | os.PathLike[str], notebooks: Path | str | None = None) -> Lesson:

@@ -47,7 +47,7 @@ def overview(root: Path, notebooks: Path | None = None) -> dict:
     if home is None:
         return {"workspace": None, "lessons": [], "passed": 0, "of": 0, "next": None, "free": memory.available()}
     free, state, record = memory.available(), _progress(home), _record(home)
-    shown = [_lesson(it, root.resolve(), home, state, record, free) for it in course.lessons(notebooks)]
+    shown = [_lesson(it, root.resolve(), home, state, record, free) for it in _lessons(notebooks)]
     return {
         "workspace": home.relative_to(root.resolve()).as_posix(),
         "lessons": shown,
@@ -92,7 +92,7 @@ def difference(root: Path, file: str, notebooks: Path | None = None) -> dict:
 
 def _asked_for(root: Path, file: object, notebooks: Path | None) -> tuple[course.Lesson, Path]:
     """The lesson with this file name, and the workspace, which has no link where the course writes."""
-    shipped = {it.file: it for it in course.lessons(notebooks)}
+    shipped = {it.file: it for it in _lessons(notebooks)}
     if not isinstance(file, str) or file not in shipped:
         raise UnknownLesson("The course has no lesson of this name. Next: reload the page.")
     home = find_workspace(root)
@@ -100,6 +100,12 @@ def _asked_for(root: Path, file: object, notebooks: Path | None) -> tuple[course
         raise CourseError("This folder is not a workspace of the course. Next: bigmodel-nb start DIR")
     _refuse_links(home, file)
     return shipped[file], home
+
+
+def _lessons(notebooks: Path | None) -> list[course.Lesson]:
+    """The shipped lessons in order; a notebook is read again only when it has changed."""
+    folder = notebooks or course.notebooks_folder()
+    return sorted((_shipped(*_version(path)) for path in folder.glob(course.PATTERN)), key=lambda it: it.number)
 
 
 def _refuse_links(home: Path, file: str) -> None:
@@ -205,6 +211,11 @@ def _version(path: Path) -> tuple[Path, int, int]:
     except OSError:
         return path, 0, 0
     return path, found.st_mtime_ns, found.st_size
+
+
+@lru_cache(128)
+def _shipped(path: Path, changed_at: int, size: int) -> course.Lesson:
+    return course.read_lesson(path)
 
 
 @lru_cache(256)
