@@ -173,7 +173,24 @@ def test_the_status_bar_shows_memory_and_device(course_lab):
     machine = lab.page.get_by_role("group", name="Machine")
     machine.get_by_text(re.compile(r"kernel \d+ MB of \d")).wait_for()
     machine.get_by_text(re.compile(r"^(cpu|cuda|mps|xpu)")).wait_for()
-    assert "memory are free" in machine.get_attribute("title")
+    assert "memory is free" in machine.get_attribute("title")
+
+
+def test_the_status_bar_warns_and_shows_the_graphics_card(course_lab):
+    told = {"device": "cuda:0", "dtype": "bfloat16", "reason": "<b>why</b>", "kernels": 1.2e9, "limit": 2e9, "free": 1e8, "low": True,
+            "gpus": [{"name": "A100", "used": 2e9, "total": 4e10}]}  # fmt: skip
+    lab = course_lab(before=lambda page: page.route("**/bigmodel-nb/machine*", lambda route: route.fulfill(json=told)))
+    machine = lab.page.get_by_role("group", name="Machine")
+    machine.get_by_text("cuda:0 bfloat16 | kernel 1.2 GB of 2.0 GB | GPU 2.0 GB of 40.0 GB").wait_for()
+    assert machine.get_by_role("status").inner_text().strip() == "Only 100 MB of memory is free."
+    assert machine.get_attribute("title").startswith("<b>why</b>\nA100\n")
+
+
+def test_the_launcher_goes_on_where_the_learner_left(course_lab):
+    lab = course_lab()
+    wanted = lab.panel.get_by_role("button", name=re.compile("^Continue: ")).inner_text()
+    lab.page.locator(".jp-LauncherCard").filter(has_text="Continue the course").click()
+    lab.at(next(it for it in course.lessons() if wanted == f"Continue: {it.number:02} {it.title}"))
 
 
 def test_hostile_titles_are_text(course_lab):

@@ -181,3 +181,13 @@ def test_the_server_holds_no_torch(server):
     server.ask("GET", "overview")
     names = {Path(it.path).name for it in psutil.Process(server.process.pid).memory_maps()}
     assert not [name for name in names if name.startswith("libtorch")]
+
+
+@pytest.mark.parametrize(("limit", "cap"), [(2_000_000_000, 2_000_000_000), (0, 0), (lambda rss, pss: 1, 0)])
+def test_the_limit_of_jupyter_resource_usage_counts(limit, cap):
+    from types import SimpleNamespace
+
+    from bigmodel_nb.lab.server import MachineHandler
+
+    settings = {"jupyter_resource_usage_display_config": SimpleNamespace(mem_limit=limit)}
+    assert MachineHandler.cap(SimpleNamespace(settings=settings)) == cap and MachineHandler.cap(SimpleNamespace(settings={})) == 0

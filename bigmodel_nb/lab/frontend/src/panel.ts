@@ -115,7 +115,7 @@ export function createPanel(lab: ILab, course: Course, lessons: Lessons, goTo: (
       ...(lesson.seconds ? [trans.__('runs in %1 s', lesson.seconds)] : []),
       ...(lesson.mb ? [bytes(lesson.mb * 1e6)] : [])
     ].join(' · ');
-    const warning = trans.__('Only %1 of memory are free.', bytes(course.overview.free));
+    const warning = trans.__('Only %1 of memory is free.', bytes(course.overview.free));
     return [document.createTextNode(text), ...(lesson.enough ? [] : [element('span', { class: 'bn-warning' }, ` ${warning}`)])];
   };
 

@@ -15,13 +15,13 @@ export function createStatus(lab: ILab, course: Course): Widget {
 
   const draw = (machine: IMachine) => {
     text.textContent = figures(lab, machine).join(' | ');
-    const low = machine.low ? ` ${trans.__('Only %1 of memory are free.', bytes(machine.free))}` : '';
+    const low = machine.low ? ` ${trans.__('Only %1 of memory is free.', bytes(machine.free))}` : '';
     if (warning.textContent !== low) {
       warning.textContent = low;
     }
     const why = machine.reason ?? trans.__('The device is being looked for.');
     const names = machine.gpus.map(gpu => gpu.name);
-    node.title = [why, ...names, trans.__('%1 of memory are free.', bytes(machine.free))].join('\n');
+    node.title = [why, ...names, trans.__('%1 of memory is free.', bytes(machine.free))].join('\n');
     node.setAttribute('aria-description', node.title);
   };
 
