@@ -19,6 +19,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -82,9 +83,9 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def new_page(browser):
-    """`new_page(**context_options)` -> a page; what all of them asked for is judged at the end."""
+@contextmanager
+def watched_pages(browser):
+    """`open_page(**context_options)` -> a page; what all of them asked for is judged at the end."""
     contexts, outside, errors = [], [], []
 
     def record(url: str) -> None:
@@ -107,6 +108,20 @@ def new_page(browser):
         context.close()
     assert outside == [], "the page asked for something off this machine"
     assert errors == [], "the page logged errors"
+
+
+@pytest.fixture
+def new_page(browser):
+    """`new_page(**context_options)` -> a page, watched during one test."""
+    with watched_pages(browser) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def lasting_page(browser):
+    """A page for several tests, watched until the last of them has ended."""
+    with watched_pages(browser) as open_page:
+        yield open_page()
 
 
 FAKE_MODEL = """
@@ -232,7 +247,7 @@ def blank_page(new_page):
 class Server:
     """A JupyterLab whose folders are all temporary.
 
-    with_course: its root is a workspace, with the course panel.
+    with_course: its root is a workspace, with the course panel and the settings of `bigmodel-nb start`.
     packages: a folder of Python packages for it.
     """
 
@@ -254,9 +269,7 @@ class Server:
         flags = [f"--port={port}", f"--IdentityProvider.token={self.token}"]
         flags += [*SERVER_FLAGS, f"--ServerApp.root_dir={self.root}"]
         if with_course:
-            enabled = LAB / "config" / "jupyter_server_config.d" / "bigmodel_nb.json"
-            (folder / "config" / enabled.parent.name).mkdir(parents=True)
-            shutil.copy(enabled, folder / "config" / enabled.parent.name)
+            home["JUPYTER_CONFIG_PATH"] = str(LAB / "config")
             flags.append(f"--LabApp.extra_labextensions_path={LAB / 'labextensions'}")
             course.make_workspace(self.root)
         self.log = folder / "server.log"
@@ -280,15 +293,15 @@ class Server:
                 time.sleep(0.2)
         pytest.fail(f"JupyterLab did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
 
-    def stop_kernels(self) -> None:
-        """End the notebooks' kernels."""
+    def stop_kernel(self, path: str) -> None:
+        """End the kernel of a notebook."""
         sessions = f"{self.url}/api/sessions"
         token = {"Authorization": f"token {self.token}"}
         with urllib.request.urlopen(urllib.request.Request(sessions, headers=token), timeout=60) as answer:
             running = json.load(answer)
-        for it in running:
-            ended = urllib.request.Request(f"{sessions}/{it['id']}", headers=token, method="DELETE")
-            urllib.request.urlopen(ended, timeout=60).close()
+        (session,) = (it["id"] for it in running if it["path"] == path)
+        ended = urllib.request.Request(f"{sessions}/{session}", headers=token, method="DELETE")
+        urllib.request.urlopen(ended, timeout=60).close()
 
     def stop(self) -> None:
         """End the server and its kernels."""
@@ -325,7 +338,7 @@ def course_server(tmp_path_factory):
 LANGUAGE_PACK = {  # the least that makes JupyterLab speak Chinese, as its own language pack does
     "chinese/__init__.py": "",
     "chinese/locale/zh_CN/LC_MESSAGES/jupyterlab.json": json.dumps(
-        {"": {"domain": "jupyterlab", "language": "zh_CN", "plural_forms": "nplurals=1; plural=0;", "version": "4.0"}}
+        {"": {"domain": "jupyterlab", "language": "zh-CN", "plural_forms": "nplurals=1; plural=0;", "version": "4.0"}}
     ),
     "chinese-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: chinese\nVersion: 1.0\n",
     "chinese-1.0.dist-info/entry_points.txt": "[jupyterlab.languagepack]\nzh_CN = chinese\n\n"

@@ -68,109 +68,110 @@ class CourseLab:
         self.page.wait_for_function(f"{CURRENT} === {json.dumps(lesson.file)}")
 
 
+@pytest.fixture(scope="module")
+def one_lab(course_server, lasting_page):
+    """A CourseLab for all tests that may leave notebooks open."""
+    return CourseLab(lasting_page, course_server)
+
+
 @pytest.fixture
 def course_lab(course_server, new_page):
-    """`course_lab(before=None)` -> CourseLab; `before(page)` is called ahead of the first request."""
-    opened = []
+    """`course_lab(before=None)` -> CourseLab in a page of its own; `before(page)` is called ahead of the first request."""
 
     def show(before=None) -> CourseLab:
         page = new_page()
         if before:
             before(page)
-        opened.append(CourseLab(page, course_server))
-        return opened[-1]
+        return CourseLab(page, course_server)
 
-    yield show
-    for lab in opened:
-        lab.page.context.close()  # first: a page complains of kernels that end while they start
-    course_server.stop_kernels()
+    return show
 
 
-def test_lists_all_lessons_in_order(course_lab):
-    lab = course_lab()
-    titles = lab.panel.locator(".bn-title").all_inner_texts()
+def test_lists_all_lessons_in_order(one_lab):
+    titles = one_lab.panel.locator(".bn-title").all_inner_texts()
     assert titles == [f"{it.number:02} {it.title}" for it in course.lessons()]
-    labels = lab.panel.locator(".bn-open").evaluate_all("nodes => nodes.map((n) => n.getAttribute('aria-label'))")
+    labels = one_lab.panel.locator(".bn-open").evaluate_all("nodes => nodes.map((n) => n.getAttribute('aria-label'))")
     assert all(re.search(r", (new|begun|done|\d+ of \d+ passed), \d+ minutes$", label) for label in labels)
     for lesson in course.lessons():
-        about = lab.row(lesson).locator(".bn-about").first.inner_text()
+        about = one_lab.row(lesson).locator(".bn-about").first.inner_text()
         assert f"{lesson.minutes} min" in about and all(f"{number:02}" in about for number in lesson.needs)
 
 
-def test_search_finds_lessons_terms_and_exercises(course_lab):
-    lab = course_lab()
-    search = lab.panel.get_by_role("searchbox")
+def test_search_finds_lessons_terms_and_exercises(one_lab):
+    search = one_lab.panel.get_by_role("searchbox")
     search.fill("scaled dot product")
-    assert "09 Attention" in lab.panel.locator(".bn-title").all_inner_texts()
-    assert lab.panel.get_by_role("button", name=re.compile("^attention.scaled_dot_product: ")).count() == 1
-    assert re.search(r"^\d+ lessons?$", lab.panel.get_by_role("status").inner_text())
+    assert "09 Attention" in one_lab.panel.locator(".bn-title").all_inner_texts()
+    assert one_lab.panel.get_by_role("button", name=re.compile("^attention.scaled_dot_product: ")).count() == 1
+    assert re.search(r"^\d+ lessons?$", one_lab.panel.get_by_role("status").inner_text())
     search.fill("no such thing <b>")
-    assert lab.panel.locator(".bn-lesson").count() == 0
+    assert one_lab.panel.locator(".bn-lesson").count() == 0
     search.fill("")
-    assert lab.panel.locator(".bn-lesson").count() == len(course.lessons())
+    assert one_lab.panel.locator(".bn-lesson").count() == len(course.lessons())
 
 
-def test_opens_a_lesson_and_goes_on_and_back(course_lab):
-    lab = course_lab()
+def test_the_launcher_goes_on_where_the_learner_left(one_lab):
+    wanted = one_lab.panel.get_by_role("button", name=re.compile("^Continue: ")).inner_text()
+    one_lab.page.locator(".jp-LauncherCard").filter(has_text="Continue the course").click()
+    one_lab.at(next(it for it in course.lessons() if wanted == f"Continue: {it.number:02} {it.title}"))
+
+
+def test_opens_a_lesson_and_goes_on_and_back(one_lab):
     lessons = course.lessons()
-    lab.open(lessons[1])
-    toolbar = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-NotebookPanel-toolbar")
+    one_lab.open(lessons[1])
+    toolbar = one_lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-NotebookPanel-toolbar")
     toolbar.get_by_role("button", name=f"Next lesson: {lessons[2].number:02} {lessons[2].title}").click()
-    lab.at(lessons[2])
-    lab.command("bigmodel-nb:previous-lesson")
-    lab.at(lessons[1])
+    one_lab.at(lessons[2])
+    one_lab.command("bigmodel-nb:previous-lesson")
+    one_lab.at(lessons[1])
 
 
-def test_a_passed_exercise_changes_the_state(course_lab):
-    lab = course_lab()
-    lab.open(FIRST)
-    lab.page.evaluate(IDLE)
-    lab.command("bigmodel-nb:next-exercise")
-    bar = lab.page.get_by_role("group", name=re.compile(r"^Exercise start_here\.")).first
+def test_a_passed_exercise_changes_the_state(one_lab):
+    one_lab.open(FIRST)
+    one_lab.page.evaluate(IDLE)
+    one_lab.command("bigmodel-nb:next-exercise")
+    bar = one_lab.page.get_by_role("group", name=re.compile(r"^Exercise start_here\.")).first
     bar.wait_for()
     id = bar.get_attribute("aria-label").removeprefix("Exercise ")
-    lab.page.evaluate(SOLVE, [id, SOLVED.format(id=id, name=id.partition(".")[2])])
-    bar = lab.page.get_by_role("group", name=f"Exercise {id}")
+    one_lab.page.evaluate(SOLVE, [id, SOLVED.format(id=id, name=id.partition(".")[2])])
+    bar = one_lab.page.get_by_role("group", name=f"Exercise {id}")
     bar.get_by_role("button", name=f"Hint to {id}").click()
     bar.get_by_role("status").get_by_text("hint 1 of").wait_for()
     bar.get_by_role("button", name=f"Check {id}").click()
     bar.get_by_text(f"{id}: passed").wait_for()
-    lab.row(FIRST).and_(lab.page.locator("[data-state='done'], [data-state='passed']")).wait_for()
+    one_lab.row(FIRST).and_(one_lab.page.locator("[data-state='done'], [data-state='passed']")).wait_for()
 
 
-def test_reset_keeps_the_learners_version(course_lab):
-    lab = course_lab()
+def test_reset_keeps_the_learners_version(one_lab):
     lesson = course.lessons()[3]
-    tiny_notebook.edit(lab.root / lesson.file, 1, source="my own work")
-    lab.page.evaluate("dispatchEvent(new Event('focus'))")
-    lab.row(lesson).get_by_role("button", name=re.compile("^Reset")).click()
-    lab.page.locator(".jp-Dialog").get_by_role("button", name="Reset").click()
-    lab.panel.get_by_role("status").get_by_text("is the original again").wait_for()
-    assert (lab.root / lesson.file).read_bytes() == lesson.path.read_bytes()
-    (kept,) = lab.root.glob(f"{lesson.path.stem}-20*.ipynb")
-    assert "my own work" in kept.read_text(encoding="utf-8") and kept.name in lab.panel.get_by_role("status").inner_text()
+    tiny_notebook.edit(one_lab.root / lesson.file, 1, source="my own work")
+    one_lab.page.evaluate("dispatchEvent(new Event('focus'))")
+    one_lab.row(lesson).get_by_role("button", name=re.compile("^Reset")).click()
+    one_lab.page.locator(".jp-Dialog").get_by_role("button", name="Reset").click()
+    one_lab.panel.get_by_role("status").get_by_text("is the original again").wait_for()
+    assert (one_lab.root / lesson.file).read_bytes() == lesson.path.read_bytes()
+    (kept,) = one_lab.root.glob(f"{lesson.path.stem}-20*.ipynb")
+    assert "my own work" in kept.read_text(encoding="utf-8") and kept.name in one_lab.panel.get_by_role("status").inner_text()
 
 
-def test_a_newer_original_is_shown_before_it_is_taken(course_lab, course_server):
+def test_a_newer_original_is_shown_before_it_is_taken(one_lab):
     lesson = course.lessons()[4]
-    record = course_server.root / ".bigmodel_nb" / "workspace.json"
+    record = one_lab.root / ".bigmodel_nb" / "workspace.json"
     known = json.loads(record.read_text())
     known["lessons"][lesson.file]["source"] = "that of an older original"
     record.write_text(json.dumps(known))
-    tiny_notebook.edit(course_server.root / lesson.file, 1, source="<b>my own work</b>")
-    before = (course_server.root / lesson.file).read_bytes()
-    lab = course_lab()
-    lab.row(lesson).get_by_role("button", name="There is a newer original: see what is new").click()
-    dialog = lab.page.locator(".jp-Dialog")
+    tiny_notebook.edit(one_lab.root / lesson.file, 1, source="<b>my own work</b>")
+    before = (one_lab.root / lesson.file).read_bytes()
+    one_lab.page.evaluate("dispatchEvent(new Event('focus'))")
+    one_lab.row(lesson).get_by_role("button", name="There is a newer original: see what is new").click()
+    dialog = one_lab.page.locator(".jp-Dialog")
     dialog.get_by_text("-<b>my own work</b>").wait_for()
     dialog.get_by_role("button", name="Keep mine", exact=True).click()
     dialog.wait_for(state="detached")
-    assert (course_server.root / lesson.file).read_bytes() == before
+    assert (one_lab.root / lesson.file).read_bytes() == before
 
 
-def test_the_status_bar_shows_memory_and_device(course_lab):
-    lab = course_lab()
-    machine = lab.page.get_by_role("group", name="Machine")
+def test_the_status_bar_shows_memory_and_device(one_lab):
+    machine = one_lab.page.get_by_role("group", name="Machine")
     machine.get_by_text(re.compile(r"kernel \d+ MB of \d")).wait_for()
     machine.get_by_text(re.compile(r"^(cpu|cuda|mps|xpu)")).wait_for()
     assert "memory is free" in machine.get_attribute("title")
@@ -186,11 +187,29 @@ def test_the_status_bar_warns_and_shows_the_graphics_card(course_lab):
     assert machine.get_attribute("title").startswith("<b>why</b>\nA100\n")
 
 
-def test_the_launcher_goes_on_where_the_learner_left(course_lab):
+OPEN = """
+async (path) => {
+  window.panel = await jupyterapp.commands.execute("docmanager:open", { path, factory: "Notebook", kernel: { name: "python3" } });
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  await panel.sessionContext.session?.kernel?.info;
+}
+"""
+
+
+def test_a_reopened_notebook_keeps_its_widgets(course_lab, course_server):
+    slider = "import ipywidgets\nslider = ipywidgets.IntSlider(3)\nslider"
+    tiny_notebook.write(course_server.root / "slider.ipynb", slider, "slider.value = 42")
     lab = course_lab()
-    wanted = lab.panel.get_by_role("button", name=re.compile("^Continue: ")).inner_text()
-    lab.page.locator(".jp-LauncherCard").filter(has_text="Continue the course").click()
-    lab.at(next(it for it in course.lessons() if wanted == f"Continue: {it.number:02} {it.title}"))
+    lab.page.evaluate(OPEN, "slider.ipynb")
+    lab.command("notebook:run-all-cells")
+    lab.page.locator(".widget-readout").get_by_text("42", exact=True).wait_for()
+    lab.command("docmanager:save")
+    lab.page.close()
+    course_server.stop_kernel("slider.ipynb")
+    again = course_lab()
+    again.page.evaluate(OPEN, "slider.ipynb")
+    again.page.locator(".widget-readout").get_by_text("42", exact=True).wait_for()
 
 
 def test_hostile_titles_are_text(course_lab):
@@ -208,22 +227,20 @@ def test_hostile_titles_are_text(course_lab):
     assert lab.panel.locator("img, script").count() == 0 and lab.page.title() != "broken"
 
 
-def test_follows_the_theme(course_lab):
-    lab = course_lab()
-    assert lab.panel.evaluate(LUMINANCE) > 200
-    lab.command("apputils:change-theme", theme="JupyterLab Dark")
-    lab.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
-    lab.page.wait_for_function("Math.max(...getComputedStyle(document.querySelector('.bn-course')).backgroundColor.match(/\\d+/g).slice(0, 3)) < 64")
-    lab.command("apputils:change-theme", theme="JupyterLab Light")
+def test_follows_the_theme(one_lab):
+    assert one_lab.panel.evaluate(LUMINANCE) > 200
+    one_lab.command("apputils:change-theme", theme="JupyterLab Dark")
+    one_lab.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
+    one_lab.page.wait_for_function("Math.max(...getComputedStyle(document.querySelector('.bn-course')).backgroundColor.match(/\\d+/g).slice(0, 3)) < 64")
+    one_lab.command("apputils:change-theme", theme="JupyterLab Light")
 
 
-def test_works_with_the_keyboard(course_lab):
-    lab = course_lab()
-    lab.panel.get_by_role("searchbox").focus()
-    lab.page.keyboard.press("Tab")
-    assert lab.page.evaluate("document.activeElement.getAttribute('data-key')") == FIRST.file
-    lab.page.keyboard.press("Enter")
-    lab.at(FIRST)
+def test_works_with_the_keyboard(one_lab):
+    one_lab.panel.get_by_role("searchbox").focus()
+    one_lab.page.keyboard.press("Tab")
+    assert one_lab.page.evaluate("document.activeElement.getAttribute('data-key')") == FIRST.file
+    one_lab.page.keyboard.press("Enter")
+    one_lab.at(FIRST)
 
 
 def test_without_a_workspace_lab_stays_as_it_was(course_server, new_page):
@@ -283,13 +300,12 @@ def test_speaks_chinese_where_jupyterlab_does(chinese_server, new_page):
     assert panel.get_by_text("第 A 部分").count() == 1
 
 
-def test_shortcuts_lead_to_the_panel_and_the_next_lesson(course_lab):
-    lab = course_lab()
-    lab.open(FIRST)
-    lab.page.keyboard.press("Alt+Shift+N")
-    lab.at(course.lessons()[1])
-    lab.command("filebrowser:activate")
-    lab.panel.wait_for(state="hidden")
-    lab.page.keyboard.press("Alt+Shift+C")
-    lab.panel.wait_for(state="visible")
-    assert lab.panel.get_by_role("searchbox").evaluate("node => node === document.activeElement")
+def test_shortcuts_lead_to_the_panel_and_the_next_lesson(one_lab):
+    one_lab.open(FIRST)
+    one_lab.page.keyboard.press("Alt+Shift+N")
+    one_lab.at(course.lessons()[1])
+    one_lab.command("filebrowser:activate")
+    one_lab.panel.wait_for(state="hidden")
+    one_lab.page.keyboard.press("Alt+Shift+C")
+    one_lab.panel.wait_for(state="visible")
+    assert one_lab.panel.get_by_role("searchbox").evaluate("node => node === document.activeElement")

@@ -39,7 +39,7 @@ def test_every_word_has_a_chinese_one_and_no_other():
     schema = read(EXTENSION / "schemas" / "bigmodel-nb" / "plugin.json")
     chinese = read(CHINESE)
     about = chinese.pop("")
-    assert (about["domain"], about["language"], about["version"]) == ("bigmodel_nb", "zh_CN", bigmodel_nb.__version__)
+    assert (about["domain"], about["language"], about["version"]) == ("bigmodel_nb", "zh-CN", bigmodel_nb.__version__)
     assert set(chinese) == said() | {f"schema\4{schema[key]}" for key in ("title", "description")}
     for text, (translated,) in chinese.items():
         assert placeholders(translated) == placeholders(text) and re.search("[\u4e00-\u9fff]|GPU", translated), text
