@@ -102,7 +102,7 @@ def test_search_finds_lessons_terms_and_exercises(one_lab):
     search.fill("scaled dot product")
     assert "09 Attention" in one_lab.panel.locator(".bn-title").all_inner_texts()
     assert one_lab.panel.get_by_role("button", name=re.compile("^attention.scaled_dot_product: ")).count() == 1
-    assert re.search(r"^\d+ lessons?$", one_lab.panel.get_by_role("status").inner_text())
+    assert re.search(r"^Lessons found: \d+$", one_lab.panel.get_by_role("status").inner_text())
     search.fill("no such thing <b>")
     assert one_lab.panel.locator(".bn-lesson").count() == 0
     search.fill("")

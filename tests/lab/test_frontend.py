@@ -18,8 +18,8 @@ LAB = ROOT / "bigmodel_nb" / "lab"
 FRONTEND, EXTENSION = LAB / "frontend", LAB / "labextensions" / "bigmodel-nb"
 SOURCES = sorted((FRONTEND / "src").glob("*.ts"))
 CHINESE = LAB / "locale" / "zh_CN" / "LC_MESSAGES" / "bigmodel_nb.json"
-WORDS = re.compile(r"trans\s*\.(?:__|_n)\(\s*'((?:[^'\\]|\\.)*)'")
-EVERY = re.compile(r"trans\s*\.(?:__|_n)\(")
+WORDS = re.compile(r"trans\s*\.__\(\s*'((?:[^'\\]|\\.)*)'")
+EVERY = re.compile(r"trans\s*\.__\(")
 
 
 def read(path: Path) -> dict:

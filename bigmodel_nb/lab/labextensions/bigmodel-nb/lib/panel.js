@@ -104,7 +104,7 @@ export function createPanel(lab, course, lessons, goTo) {
     search.addEventListener('input', () => {
         draw();
         const count = list.querySelectorAll('.bn-lesson').length;
-        say(search.value.trim() ? trans._n('%1 lesson', '%1 lessons', count, count) : '');
+        say(search.value.trim() ? trans.__('Lessons found: %1', count) : '');
     });
     course.onChange(draw);
     lab.tracker?.currentChanged.connect(draw);
