@@ -22,7 +22,9 @@ export class Exercises {
   constructor(
     private lab: ILab,
     private course: Course
-  ) {}
+  ) {
+    window.addEventListener('keydown', keepPlainKeys, true);
+  }
 
   /** Put bars over a lesson's exercise cells, and keep them right as cells come, go and change. */
   watch(panel: NotebookPanel): void {
@@ -117,7 +119,6 @@ export class Exercises {
     );
     const label = trans.__('Exercise %1', id);
     const node = element('div', { class: 'bn-exercise', role: 'group', 'aria-label': label }, state, actions, said);
-    node.setAttribute('data-lm-suppress-shortcuts', 'true'); // else Enter on a button would edit the cell
     const draw = () => {
       const known = this.course.exercise(id)?.state ?? 'open';
       const words = { open: trans.__('open'), begun: trans.__('begun'), passed: trans.__('passed') };
@@ -172,6 +173,12 @@ export class Exercises {
       said.textContent = texts.join('\n') || trans.__('The kernel did not answer. Try again.');
     }
   }
+}
+
+/** In a bar, keys without a modifier are for its buttons: else Enter would edit the cell. */
+function keepPlainKeys({ target, altKey, ctrlKey, metaKey }: KeyboardEvent): void {
+  const bar = target instanceof Element ? target.closest('.bn-exercise') : null;
+  bar?.toggleAttribute('data-lm-suppress-shortcuts', !(altKey || ctrlKey || metaKey));
 }
 
 /** The id of the exercise that a code cell holds; "" for any other cell. */
