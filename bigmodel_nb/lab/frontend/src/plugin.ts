@@ -68,8 +68,8 @@ function build(lab: ILab, course: Course): void {
 
   const goTo = async (lesson: ILesson, id: string) => {
     const panel = await lessons.open(lesson);
-    if (panel) {
-      await panel.context.ready;
+    await panel?.context.ready;
+    if (panel && !panel.isDisposed) { // Notebook 7 opens a page of its own instead
       await exercises.goTo(panel, id);
     }
   };

@@ -56,8 +56,8 @@ function build(lab, course) {
     const refresh = () => void course.refresh().catch(() => undefined);
     const goTo = async (lesson, id) => {
         const panel = await lessons.open(lesson);
-        if (panel) {
-            await panel.context.ready;
+        await panel?.context.ready;
+        if (panel && !panel.isDisposed) { // Notebook 7 opens a page of its own instead
             await exercises.goTo(panel, id);
         }
     };
