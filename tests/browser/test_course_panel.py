@@ -134,8 +134,11 @@ def test_a_passed_exercise_changes_the_state(one_lab):
     id = bar.get_attribute("aria-label").removeprefix("Exercise ")
     one_lab.page.evaluate(SOLVE, [id, SOLVED.format(id=id, name=id.partition(".")[2])])
     bar = one_lab.page.get_by_role("group", name=f"Exercise {id}")
-    bar.get_by_role("button", name=f"Hint to {id}").click()
+    bar.get_by_role("button", name=f"Hint to {id}").press("Enter")
     bar.get_by_role("status").get_by_text("hint 1 of").wait_for()
+    assert one_lab.page.evaluate("jupyterapp.shell.currentWidget.content.mode") == "command"  # Enter was for the button alone
+    bar.get_by_role("button", name=f"Hint to {id}").press("Alt+Shift+C")
+    assert one_lab.panel.get_by_role("searchbox").evaluate("node => node === document.activeElement")
     bar.get_by_role("button", name=f"Check {id}").click()
     bar.get_by_text(f"{id}: passed").wait_for()
     one_lab.row(FIRST).and_(one_lab.page.locator("[data-state='done'], [data-state='passed']")).wait_for()
