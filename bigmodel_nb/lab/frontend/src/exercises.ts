@@ -1,5 +1,5 @@
 // Marks and actions at exercise cells, and the way from one open exercise to the next.
-import type { Cell } from '@jupyterlab/cells';
+import type { Cell, ICodeCellModel } from '@jupyterlab/cells';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { PanelLayout, Widget } from '@lumino/widgets';
 
@@ -110,7 +110,7 @@ export class Exercises {
     const actions = element(
       'span',
       { class: 'bn-actions' },
-      button(trans.__('Check'), () => this.check(panel, cell), { 'aria-label': trans.__('Check %1', id) }),
+      button(trans.__('Check'), () => this.check(panel, cell, said), { 'aria-label': trans.__('Check %1', id) }),
       button(trans.__('Hint'), () => this.tell(panel, id, 'hint', said), { 'aria-label': trans.__('Hint to %1', id) }),
       button(trans.__('Solution'), () => this.solution(panel, id, said), { 'aria-label': trans.__('Solution of %1', id) }),
       button(trans.__('Next'), () => this.lab.app.commands.execute('bigmodel-nb:next-exercise'), {
@@ -130,10 +130,16 @@ export class Exercises {
   }
 
   /** Running an exercise's cell checks it. */
-  private async check(panel: NotebookPanel, cell: Cell): Promise<void> {
+  private async check(panel: NotebookPanel, cell: Cell, said: HTMLElement): Promise<void> {
     panel.content.activeCellIndex = panel.content.widgets.indexOf(cell);
     panel.content.deselectAll();
     await this.lab.app.commands.execute('notebook:run-cell');
+    const advice = this.lab.trans.__('Did the cells above run in this kernel? If not: Run, Run All Above Selected Cell.');
+    if ((cell.model as ICodeCellModel).outputs.toJSON().some(it => it.ename === 'NameError')) {
+      said.textContent = advice;
+    } else if (said.textContent === advice) {
+      said.textContent = '';
+    }
   }
 
   private async solution(panel: NotebookPanel, id: string, said: HTMLElement): Promise<void> {

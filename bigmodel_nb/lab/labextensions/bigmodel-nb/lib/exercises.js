@@ -83,7 +83,7 @@ export class Exercises {
         const { trans, widgets } = this.lab;
         const state = element('span', { class: 'bn-exercise-state' });
         const said = element('pre', { class: 'bn-exercise-said', role: 'status' });
-        const actions = element('span', { class: 'bn-actions' }, button(trans.__('Check'), () => this.check(panel, cell), { 'aria-label': trans.__('Check %1', id) }), button(trans.__('Hint'), () => this.tell(panel, id, 'hint', said), { 'aria-label': trans.__('Hint to %1', id) }), button(trans.__('Solution'), () => this.solution(panel, id, said), { 'aria-label': trans.__('Solution of %1', id) }), button(trans.__('Next'), () => this.lab.app.commands.execute('bigmodel-nb:next-exercise'), {
+        const actions = element('span', { class: 'bn-actions' }, button(trans.__('Check'), () => this.check(panel, cell, said), { 'aria-label': trans.__('Check %1', id) }), button(trans.__('Hint'), () => this.tell(panel, id, 'hint', said), { 'aria-label': trans.__('Hint to %1', id) }), button(trans.__('Solution'), () => this.solution(panel, id, said), { 'aria-label': trans.__('Solution of %1', id) }), button(trans.__('Next'), () => this.lab.app.commands.execute('bigmodel-nb:next-exercise'), {
             'aria-label': trans.__('Go to the next open exercise')
         }));
         const label = trans.__('Exercise %1', id);
@@ -98,10 +98,17 @@ export class Exercises {
         return { id, widget: new widgets.Widget({ node }), draw };
     }
     /** Running an exercise's cell checks it. */
-    async check(panel, cell) {
+    async check(panel, cell, said) {
         panel.content.activeCellIndex = panel.content.widgets.indexOf(cell);
         panel.content.deselectAll();
         await this.lab.app.commands.execute('notebook:run-cell');
+        const advice = this.lab.trans.__('Did the cells above run in this kernel? If not: Run, Run All Above Selected Cell.');
+        if (cell.model.outputs.toJSON().some(it => it.ename === 'NameError')) {
+            said.textContent = advice;
+        }
+        else if (said.textContent === advice) {
+            said.textContent = '';
+        }
     }
     async solution(panel, id, said) {
         const { apputils, trans } = this.lab;
