@@ -36,6 +36,22 @@ def load_ipython_extension(shell) -> None:
     load(shell)
 
 
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """The routes that the course panel asks."""
+    return [{"module": __name__}]
+
+
+def _load_jupyter_server_extension(server) -> None:
+    from .lab.server import load
+
+    load(server)
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """The course panel."""
+    return [{"src": "lab/labextensions/bigmodel-nb", "dest": "bigmodel-nb"}]
+
+
 def __getattr__(name: str):
     if name in _ATTRIBUTES:
         value = getattr(importlib.import_module(f"{__name__}.{_ATTRIBUTES[name]}"), name)

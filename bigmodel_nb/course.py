@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from pathlib import Path
 from .errors import CourseError, ResourceError
 
 STATE_FOLDER = ".bigmodel_nb"  # marks a workspace: progress.json, originals of copied lessons
-_PATTERN = "[0-9][0-9]_*.ipynb"
+EXERCISE = re.compile(r"""\bexercise\(\s*["']([\w.]+)["']""")  # the id in an exercise's cell
+PATTERN = "[0-9][0-9]_*.ipynb"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def in_checkout() -> bool:
 def lessons(notebooks: Path | str | None = None) -> list[Lesson]:
     """The lessons in order, from the notebooks in `notebooks` (default: the shipped ones)."""
     folder = Path(notebooks) if notebooks else notebooks_folder()
-    return sorted((read_lesson(path) for path in folder.glob(_PATTERN)), key=lambda it: it.number)
+    return sorted((read_lesson(path) for path in folder.glob(PATTERN)), key=lambda it: it.number)
 
 
 def lesson(key: int | str | os.PathLike[str], notebooks: Path | str | None = None) -> Lesson:
@@ -95,7 +97,7 @@ def read_lesson(path: Path | str) -> Lesson:
 def _read_notebook(path: Path) -> dict:
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CourseError(f"{path} can't be read as a notebook: {error}") from error
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         raise CourseError(f"{path} is not a notebook of version 4: it has no list of cells")
@@ -183,7 +185,7 @@ def make_workspace(folder: Path | str, notebooks: Path | str | None = None) -> l
         raise CourseError(f"{folder} holds the course's own notebooks. Choose another folder: bigmodel-nb start DIR")
     try:
         (folder / STATE_FOLDER / "originals").mkdir(parents=True, exist_ok=True)
-        record = _read_record(folder)
+        record = read_record(folder)
         copied = [_bring(it, folder, record) for it in lessons(source)]
         _write_record(folder, record)
     except OSError as error:
@@ -210,10 +212,10 @@ def reset(key: int | str, folder: Path | str | None = None, notebooks: Path | st
     copy = home / shipped.file
     kept = None
     try:
-        if os.path.lexists(copy) and (copy.is_symlink() or not _same_bytes(copy, shipped.path)):
+        if os.path.lexists(copy) and (copy.is_symlink() or not same_bytes(copy, shipped.path)):
             kept = _dated(copy, home)
             copy.rename(kept)
-        record = _read_record(home)
+        record = read_record(home)
         _install(shipped, home, record)
         _write_record(home, record)
     except OSError as error:
@@ -221,18 +223,39 @@ def reset(key: int | str, folder: Path | str | None = None, notebooks: Path | st
     return copy, kept
 
 
+def copy_lesson(shipped: Lesson, home: Path) -> Path:
+    """Copy a lesson into the workspace `home`, unless something has its name there -> its path there."""
+    copy = home / shipped.file
+    if os.path.lexists(copy):
+        return copy
+    try:
+        record = read_record(home)
+        _install(shipped, home, record)
+        _write_record(home, record)
+    except OSError as error:
+        raise ResourceError(f"{copy} can't be written ({error.strerror or error})") from error
+    return copy
+
+
+def began_with(shipped: Lesson, home: Path) -> Path | None:
+    """The original that the learner's copy began with; None where it is no longer there."""
+    began = read_record(home).get(shipped.file, {}).get("source")
+    kept = (original(home, shipped.file), _base(home, shipped.file))
+    return next((path for path in kept if began and source_digest(path) == began), None)
+
+
 def _bring(shipped: Lesson, folder: Path, record: dict[str, dict]) -> Copied:
     """Copy one lesson into the workspace, unless the learner's own work is there."""
-    copy, original = folder / shipped.file, _original(folder, shipped.file)
+    copy, stored = folder / shipped.file, original(folder, shipped.file)
     if not os.path.lexists(copy):
         _install(shipped, folder, record)
         return Copied(shipped, "new")
     if copy.is_symlink() or not copy.is_file():
         return Copied(shipped, "kept", "it is not an ordinary file")
     mine, theirs = source_digest(copy), source_digest(shipped.path)
-    base = record.get(shipped.file, {}).get("source") or source_digest(original)
-    untouched = _same_bytes(copy, original)
-    if mine == theirs and (not untouched or _same_bytes(copy, shipped.path)):
+    base = record.get(shipped.file, {}).get("source") or source_digest(stored)
+    untouched = same_bytes(copy, stored)
+    if mine == theirs and (not untouched or same_bytes(copy, shipped.path)):
         _store_original(shipped, folder, record)
         return Copied(shipped, "unchanged")
     if mine is not None and mine in (theirs, base):
@@ -244,7 +267,9 @@ def _bring(shipped: Lesson, folder: Path, record: dict[str, dict]) -> Copied:
     if base in (None, theirs):
         _store_original(shipped, folder, record)
         return Copied(shipped, "kept", note)
-    _replace(shipped.path, original)
+    if source_digest(stored) == base:  # what the learner began with, to show the difference
+        _replace(stored, _base(folder, shipped.file))
+    _replace(shipped.path, stored)
     return Copied(shipped, "newer", note)
 
 
@@ -305,8 +330,14 @@ def source_digest(path: Path) -> str | None:
     return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
 
 
-def _original(folder: Path, file: str) -> Path:
+def original(folder: Path, file: str) -> Path:
+    """Where a workspace keeps the shipped lesson that its copy was last compared with."""
     return folder / STATE_FOLDER / "originals" / file
+
+
+def _base(folder: Path, file: str) -> Path:
+    """Where it keeps the older one that the learner's changed copy began with."""
+    return folder / STATE_FOLDER / "bases" / file
 
 
 def _install(shipped: Lesson, folder: Path, record: dict[str, dict]) -> None:
@@ -318,8 +349,8 @@ def _store_original(shipped: Lesson, folder: Path, record: dict[str, dict]) -> N
     """Note that the workspace's lesson is based on the shipped one."""
     from . import __version__
 
-    if not _same_bytes(_original(folder, shipped.file), shipped.path):
-        _replace(shipped.path, _original(folder, shipped.file))
+    if not same_bytes(original(folder, shipped.file), shipped.path):
+        _replace(shipped.path, original(folder, shipped.file))
     record[shipped.file] = {"version": __version__, "source": source_digest(shipped.path)}
 
 
@@ -347,14 +378,15 @@ def _dated(path: Path, folder: Path) -> Path:
     return next(it for name in names if not os.path.lexists(it := folder / f"{name}{path.suffix}"))
 
 
-def _same_bytes(a: Path, b: Path) -> bool:
+def same_bytes(a: Path, b: Path) -> bool:
+    """Whether two files are there and equal."""
     try:
         return a.read_bytes() == b.read_bytes()
     except OSError:
         return False
 
 
-def _read_record(folder: Path) -> dict[str, dict]:
+def read_record(folder: Path) -> dict[str, dict]:
     """File name -> version and source digest of the original that the copy is based on."""
     try:
         record = json.loads((folder / STATE_FOLDER / "workspace.json").read_text(encoding="utf-8"))

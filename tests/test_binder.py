@@ -1,9 +1,11 @@
 """What can be judged of binder/ without building the image."""
 
+import os
 import re
 import shutil
 import stat
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -59,6 +61,17 @@ def test_post_build_is_a_program_that_makes_the_workspace_of_the_link():
     folder = re.search(r"start --no-open (\S+)", script.read_text(encoding="utf-8"))[1]
     assert f"lab/tree/{folder}/00_start_here.ipynb" in LINK
     assert LINK in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not shutil.which("sh"), reason="no shell")
+def test_a_session_gets_the_courses_settings(tmp_path):
+    (tmp_path / "python").symlink_to(sys.executable)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_PATH": "/others"}
+    script = BINDER / "start"
+    assert script.stat().st_mode & stat.S_IXUSR
+    said = subprocess.run([script, "sh", "-c", 'echo "$JUPYTER_CONFIG_PATH"'], env=environment, capture_output=True, text=True, check=True)
+    folder, others = said.stdout.strip().split(":")
+    assert others == "/others" and (Path(folder) / "labconfig" / "default_setting_overrides.json").is_file()
 
 
 @pytest.mark.skipif(not shutil.which("jupyter-repo2docker"), reason="repo2docker isn't installed")

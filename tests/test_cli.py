@@ -345,20 +345,28 @@ def test_lab_serves_the_courses_settings_and_this_python(shipped, tmp_path):
     try:
         specs = _get(server, port, "/api/kernelspecs")
         settings = {it["id"]: it["schema"].get("properties") for it in _get(server, port, "/lab/api/settings")["settings"]}
+        overview = _get(server, port, "/bigmodel-nb/overview")
+        panel = urllib.request.Request(f"http://127.0.0.1:{port}/lab/extensions/bigmodel-nb/lib/panel.js", headers={"Authorization": "token t"})
+        kept_for = _opener().open(panel, timeout=30).headers["Cache-Control"]
     finally:
         server.terminate()
         server.wait(60)
     assert specs["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
     assert settings["@jupyter-widgets/jupyterlab-manager:plugin"]["saveState"]["default"] is True
     assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"]["default"] == "false"
+    assert "bigmodel-nb:plugin" in settings and overview["workspace"] == "."
+    assert kept_for == "no-cache"  # else a browser would go on with an older panel after an update
+
+
+def _opener():
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _get(server, port, path, seconds=180):
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + seconds
     while True:
         try:
-            return json.load(opener.open(f"http://127.0.0.1:{port}{path}?token=t", timeout=30))
+            return json.load(_opener().open(f"http://127.0.0.1:{port}{path}?token=t", timeout=30))
         except OSError:
             if server.poll() is not None or time.monotonic() > deadline:
                 raise

@@ -32,7 +32,7 @@ def call(*command, cwd, **environment) -> str:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A folder with wheel, editable wheel and sdist, made from a copy that is gone afterwards."""
+    """A folder with wheel, editable wheel and sdist, made without Node from a copy that is gone afterwards."""
     clone, out = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("dist")
     for name in project_files():
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
@@ -41,8 +41,8 @@ def built(tmp_path_factory):
     tiny_notebook.write(clone / "notebooks" / ".ipynb_checkpoints" / "99_last-checkpoint.ipynb", "junk")
     tiny_notebook.write(clone / "notebooks" / "Untitled.ipynb", "junk")
     tiny_notebook.write(clone / "bigmodel-nb-course" / "99_last.ipynb", "junk")
-    call(sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "-o", out, ".", cwd=clone)
-    call(sys.executable, "-c", f"import hatchling.build as b; b.build_editable({str(out / 'editable')!r})", cwd=clone)
+    call(sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "-o", out, ".", cwd=clone, PATH="")
+    call(sys.executable, "-c", f"import hatchling.build as b; b.build_editable({str(out / 'editable')!r})", cwd=clone, PATH="")
     shutil.rmtree(clone)
     return out
 
@@ -66,7 +66,11 @@ def test_a_wheel_holds_notebooks_and_data_but_no_junk(built):
     notebooks = {Path(name).name for name in project_files() if name.startswith("notebooks/") and name.endswith(".ipynb")}
     assert {f"bigmodel_nb/notebooks/{name}" for name in notebooks | {"99_last.ipynb"}} <= names
     assert not [name for name in names if "Untitled" in name or "checkpoint.ipynb" in name or "__pycache__" in name]
-    assert {name.partition("/")[0] for name in names} == {"bigmodel_nb", wheel.name.replace("-py3-none-any.whl", ".dist-info")}
+    stem = wheel.name.removesuffix("-py3-none-any.whl")
+    assert {name.partition("/")[0] for name in names} == {"bigmodel_nb", f"{stem}.dist-info", f"{stem}.data"}
+    extension = f"{stem}.data/data/share/jupyter/labextensions/bigmodel-nb"
+    enabled = f"{stem}.data/data/etc/jupyter/jupyter_server_config.d/bigmodel_nb.json"
+    assert {f"{extension}/{name}" for name in ("package.json", "install.json", "lib/remoteEntry.js")} | {enabled} <= names
 
 
 def test_a_wheel_holds_every_file_of_the_package(built):

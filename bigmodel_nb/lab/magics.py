@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import replace
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
+from bigmodel_nb.course import EXERCISE
 from bigmodel_nb.errors import CourseError, ResourceError
 
 
@@ -77,7 +77,7 @@ def last_exercise(cells: list[str]) -> str:
     'attention.scores'
     """
     for cell in reversed(cells):
-        if found := re.findall(r"""\bexercise\(\s*["']([\w.]+)["']""", cell):
+        if found := EXERCISE.findall(cell):
             return found[-1]
     raise CourseError("No exercise was run in this kernel yet. Next: %hint LESSON.NAME, with the Tab key after %hint for a list.")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..course import STATE_FOLDER
 from ..errors import ResourceError
 
+CONFIG = Path(__file__).parent / "config"  # Jupyter's settings of a course session
 FIRST_NOTEBOOK = "00_start_here.ipynb"
 PORT = 8888
 
@@ -20,12 +21,11 @@ def environment(folder: Path) -> dict[str, str]:
     Lab's defaults (widget state is saved with a notebook, no news pop-up) come from a configuration
     folder put first on JUPYTER_CONFIG_PATH; nothing is written to the user's Jupyter folders.
     """
-    config = str(Path(__file__).parent / "config")
     others = os.environ.get("JUPYTER_CONFIG_PATH")
     return {
         **os.environ,
         "BIGMODEL_NB_HOME": str(folder),
-        "JUPYTER_CONFIG_PATH": os.pathsep.join([config, others] if others else [config]),
+        "JUPYTER_CONFIG_PATH": os.pathsep.join([str(CONFIG), others] if others else [str(CONFIG)]),
     }
 
 
@@ -41,6 +41,7 @@ def command(folder: Path, port: int, extra: list[str] | None = None) -> list[str
         "--ServerApp.kernel_spec_manager_class=bigmodel_nb.lab.kernel.CourseKernels",
         f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}",
         f"--LabApp.workspaces_dir={folder / STATE_FOLDER / 'lab'}",
+        f"--LabApp.extra_labextensions_path={Path(__file__).parent / 'labextensions'}",  # an editable install's own copy may be old
         *(["--allow-root"] if as_root else []),  # without it Jupyter refuses, for example in a container
         *(extra or []),
     ]

@@ -19,13 +19,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
 import pytest
 
+from bigmodel_nb import course
+
 REPO = Path(__file__).parents[2]
+LAB = REPO / "bigmodel_nb" / "lab"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = [
     "--no-sandbox",
@@ -79,9 +83,9 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def new_page(browser):
-    """`new_page(**context_options)` -> a page; what all of them asked for is judged at the end."""
+@contextmanager
+def watched_pages(browser):
+    """`open_page(**context_options)` -> a page; what all of them asked for is judged at the end."""
     contexts, outside, errors = [], [], []
 
     def record(url: str) -> None:
@@ -104,6 +108,20 @@ def new_page(browser):
         context.close()
     assert outside == [], "the page asked for something off this machine"
     assert errors == [], "the page logged errors"
+
+
+@pytest.fixture
+def new_page(browser):
+    """`new_page(**context_options)` -> a page, watched during one test."""
+    with watched_pages(browser) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def lasting_page(browser):
+    """A page for several tests, watched until the last of them has ended."""
+    with watched_pages(browser) as open_page:
+        yield open_page()
 
 
 FAKE_MODEL = """
@@ -227,9 +245,13 @@ def blank_page(new_page):
 
 
 class Server:
-    """A JupyterLab whose folders are all temporary."""
+    """A JupyterLab whose folders are all temporary.
 
-    def __init__(self, folder: Path) -> None:
+    with_course: its root is a workspace, with the course panel and the settings of `bigmodel-nb start`.
+    packages: a folder of Python packages for it.
+    """
+
+    def __init__(self, folder: Path, with_course: bool = False, packages: str = "") -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -241,11 +263,15 @@ class Server:
         no_news = folder / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
         no_news.parent.mkdir(parents=True)
         no_news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
-        path = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(filter(None, [str(REPO), packages, os.environ.get("PYTHONPATH")]))
         home = {"IPYTHONDIR": str(folder / "ipython"), "BIGMODEL_NB_HOME": str(self.root)}
         self.url, self.token = f"http://127.0.0.1:{port}", "course"
         flags = [f"--port={port}", f"--IdentityProvider.token={self.token}"]
         flags += [*SERVER_FLAGS, f"--ServerApp.root_dir={self.root}"]
+        if with_course:
+            home["JUPYTER_CONFIG_PATH"] = str(LAB / "config")
+            flags.append(f"--LabApp.extra_labextensions_path={LAB / 'labextensions'}")
+            course.make_workspace(self.root)
         self.log = folder / "server.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -267,6 +293,16 @@ class Server:
                 time.sleep(0.2)
         pytest.fail(f"JupyterLab did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
 
+    def stop_kernel(self, path: str) -> None:
+        """End the kernel of a notebook."""
+        sessions = f"{self.url}/api/sessions"
+        token = {"Authorization": f"token {self.token}"}
+        with urllib.request.urlopen(urllib.request.Request(sessions, headers=token), timeout=60) as answer:
+            running = json.load(answer)
+        (session,) = (it["id"] for it in running if it["path"] == path)
+        ended = urllib.request.Request(f"{sessions}/{session}", headers=token, method="DELETE")
+        urllib.request.urlopen(ended, timeout=60).close()
+
     def stop(self) -> None:
         """End the server and its kernels."""
         os.killpg(self.process.pid, signal.SIGTERM)
@@ -281,6 +317,45 @@ class Server:
 def server(tmp_path_factory):
     """A running JupyterLab."""
     running = Server(tmp_path_factory.mktemp("lab"))
+    try:
+        running.wait()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def course_server(tmp_path_factory):
+    """A running JupyterLab in a workspace of the course."""
+    running = Server(tmp_path_factory.mktemp("course"), with_course=True)
+    try:
+        running.wait()
+        yield running
+    finally:
+        running.stop()
+
+
+LANGUAGE_PACK = {  # the least that makes JupyterLab speak Chinese, as its own language pack does
+    "chinese/__init__.py": "",
+    "chinese/locale/zh_CN/LC_MESSAGES/jupyterlab.json": json.dumps(
+        {"": {"domain": "jupyterlab", "language": "zh-CN", "plural_forms": "nplurals=1; plural=0;", "version": "4.0"}}
+    ),
+    "chinese-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: chinese\nVersion: 1.0\n",
+    "chinese-1.0.dist-info/entry_points.txt": "[jupyterlab.languagepack]\nzh_CN = chinese\n\n"
+    "[jupyterlab.locale]\nbigmodel_nb = bigmodel_nb.lab\n",  # ours is there already where the course is installed
+}
+
+
+@pytest.fixture(scope="session")
+def chinese_server(tmp_path_factory):
+    """A running JupyterLab in a workspace of the course, in Chinese."""
+    folder = tmp_path_factory.mktemp("chinese")
+    files = {f"packages/{name}": text for name, text in LANGUAGE_PACK.items()}
+    files["settings/@jupyterlab/translation-extension/plugin.jupyterlab-settings"] = '{"locale": "zh_CN"}'
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    running = Server(folder, with_course=True, packages=str(folder / "packages"))
     try:
         running.wait()
         yield running
