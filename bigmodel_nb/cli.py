@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--into", metavar="DIR", required=True, help="a Markdown file for each lesson goes here")
     sub.add_argument("--lessons", nargs="+", metavar="LESSON", help="numbers or names (default: all)")
 
-    command("bench", bench, "Measure training and sampling speed here, beside transformers.")
+    command("bench", bench, "Measure training and sampling speed here, beside transformers; 'bench kernels': a class's kernels.")
     return parser
 
 
@@ -401,6 +401,10 @@ def class_guide(arguments: argparse.Namespace) -> int:
 
 
 def bench(arguments: argparse.Namespace) -> int:
+    if arguments.extra[:1] == ["kernels"]:
+        from .classroom import kernels
+
+        return kernels.main(arguments.extra[1:])
     from .bench import main as measure
 
     return measure(arguments.extra) or OK

@@ -149,10 +149,13 @@ def shifts_of(parts: tuple) -> list[float]:
 
 def digest(parts: tuple, shifts: list[float], salt: str) -> str:
     """The salted digest of a result's leaves, numbers rounded."""
+    return hashlib.pbkdf2_hmac("sha256", rounded(parts, shifts).encode(), salt.encode(), ROUNDS).hex()
+
+
+def rounded(parts: tuple, shifts: list[float]) -> str:
+    """A result's leaves as text, numbers rounded."""
     form, exact, _ = parts
-    rounded = [_symbol(step, shift) for steps, shift in zip(_groups(parts), shifts) for step in steps]
-    text = json.dumps([form, exact, rounded], ensure_ascii=True)
-    return hashlib.pbkdf2_hmac("sha256", text.encode(), salt.encode(), ROUNDS).hex()
+    return json.dumps([form, exact, [_symbol(step, shift) for steps, shift in zip(_groups(parts), shifts) for step in steps]])
 
 
 def _groups(parts: tuple) -> list[np.ndarray]:
