@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
+import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -53,7 +54,7 @@ async def _start(code: str, gate: asyncio.Semaphore, stack: AsyncExitStack) -> t
     async with gate:
         begun = time.perf_counter()
         manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=CourseKernels())
-        await manager.start_kernel()
+        await manager.start_kernel(stderr=subprocess.DEVNULL)  # its warnings are not the measurement's
         stack.push_async_callback(manager.shutdown_kernel, now=True)
         client = manager.client()
         client.start_channels()
