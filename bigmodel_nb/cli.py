@@ -139,13 +139,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--csv", metavar="FILE", help="write a row for each learner and exercise")
     sub.add_argument("--html", metavar="FILE", help="write a page for the teacher")
     sub.add_argument("--processes", type=int, metavar="N", help="learners at a time (default: one for each core)")
+    sub.add_argument("--seed", metavar="TEXT", help="that of 'class variant': judge with the variant's inputs, too")
     sub.add_argument("--trust", action="store_true", help="where nothing can be isolated, run the submissions with your own rights")
+
+    sub = step("variant", class_variant, "Write exercises with other inputs, which check themselves without the course and its solutions.")
+    sub.add_argument("folder", metavar="DIR", help="an empty or new folder, to be handed out as a whole")
+    sub.add_argument("--lessons", nargs="+", metavar="LESSON", required=True, help="numbers or names")
+    sub.add_argument("--seed", metavar="TEXT", required=True, help="any text that nobody guesses; the same text gives the same files")
 
     sub = step("guide", class_guide, "Write a teacher's page on each lesson: plan, questions, expected mistakes, what to skip.")
     sub.add_argument("--into", metavar="DIR", required=True, help="a Markdown file for each lesson goes here")
     sub.add_argument("--lessons", nargs="+", metavar="LESSON", help="numbers or names (default: all)")
 
-    command("bench", bench, "Measure training and sampling speed here, beside transformers.")
+    command("bench", bench, "Measure training and sampling speed here, beside transformers; 'bench kernels': a class's kernels.")
     return parser
 
 
@@ -364,12 +370,23 @@ def class_grade(arguments: argparse.Namespace) -> int:
     def done(one) -> None:
         print(f"{one.learner}: {one.passed()} of {len(ids)} passed, {one.seconds:.0f} s", file=sys.stderr, flush=True)
 
-    graded = grade.grade_class(learners, ids, arguments.trust, arguments.processes, done)
+    graded = grade.grade_class(learners, ids, arguments.trust, arguments.processes, done, arguments.seed)
     print(pages.table(graded))
     for name, write in ((arguments.csv, pages.write_csv), (arguments.html, lambda it, out: out.write(pages.page(it)))):
         if name:
             with open(name, "w", encoding="utf-8", newline="") as out:
                 write(graded, out)
+    return OK
+
+
+def class_variant(arguments: argparse.Namespace) -> int:
+    from . import course
+    from .classroom import variant
+
+    known = variant.write(Path(arguments.folder), [course.lesson(key) for key in arguments.lessons], arguments.seed)
+    for id, cases in known.items():
+        print(f"{id}: {len(cases)} inputs" if cases else f"{id}: no inputs that can travel; only checked when graded")
+    print(f"Grade with: bigmodel-nb class grade DIR --lessons {' '.join(arguments.lessons)} --seed '{arguments.seed}'")
     return OK
 
 
@@ -384,6 +401,10 @@ def class_guide(arguments: argparse.Namespace) -> int:
 
 
 def bench(arguments: argparse.Namespace) -> int:
+    if arguments.extra[:1] == ["kernels"]:
+        from .classroom import kernels
+
+        return kernels.main(arguments.extra[1:])
     from .bench import main as measure
 
     return measure(arguments.extra) or OK

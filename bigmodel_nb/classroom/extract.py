@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import symtable
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,17 +117,25 @@ def _called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
-def names(node: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
-    """(bound, read): the names that a statement binds at the top, and those that it may read."""
-    bound, read = set(), set()
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name):
-            (read if isinstance(part.ctx, ast.Load) else bound).add(part.id)
-        elif isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            bound.add(part.name)
-        elif isinstance(part, ast.alias):
-            bound.add((part.asname or part.name).partition(".")[0])
-    return frozenset(bound), frozenset(read - BUILTINS)
+def names(node: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
+    """(bound, read): the names that a statement binds at the top, and those of the top that it may read.
+
+    >>> bound, read = names(ast.parse("def f(x):\\n    y = x\\n    return g(y)").body[0])
+    >>> sorted(bound), sorted(read)
+    (['f'], ['g'])
+    """
+    try:
+        top = symtable.symtable(ast.unparse(node), "<cell>", "exec")
+    except SyntaxError:  # a tree may be made of what can't be compiled, such as two parameters of one name
+        return frozenset(), frozenset()
+    bound = {it.get_name() for it in top.get_symbols() if it.is_assigned() or it.is_imported() or it.is_namespace()}
+    return frozenset(bound), frozenset(_globals(top) - BUILTINS)
+
+
+def _globals(table: symtable.SymbolTable) -> set[str]:
+    """The names of the top that a scope and those in it read: no parameters, no variables of their own."""
+    own = {it.get_name() for it in table.get_symbols() if it.is_referenced() and (it.is_global() or table.get_type() == "module")}
+    return own.union(*map(_globals, table.get_children()))
 
 
 def _statement(number: int, node: ast.stmt) -> Statement:

@@ -24,7 +24,7 @@ from bigmodel_nb.exercises.engine.judge import verdict
 from bigmodel_nb.exercises.engine.model import Exercise
 from bigmodel_nb.exercises.engine.stub import is_stub_source
 
-from . import extract, isolate, remote
+from . import extract, isolate, remote, variant
 
 MOST_COPIES = 4  # of one exercise in a submission that are judged, the last ones
 MOST_SECONDS = 300.0  # by the clock, for all exercises of one lesson of one learner
@@ -62,13 +62,17 @@ def grade_class(
     trust: bool = False,
     processes: int | None = None,
     done: Callable[[Graded], None] = lambda graded: None,
+    seed: str | None = None,
 ) -> list[Graded]:
-    """The grades of each folder's learner, in the order of the folders. `done` is called with each as it comes."""
+    """The grades of each folder's learner, in the order of the folders. `done` is called with each as it comes.
+
+    seed: that of the variant that was handed out, if it was one.
+    """
     if not isolate.means() and not trust:
         isolate.command(Path(), [])  # says what to do
     context, found = multiprocessing.get_context("spawn"), {}
     with ProcessPoolExecutor(processes or os.cpu_count() or 1, mp_context=context) as pool:
-        running = {pool.submit(grade_learner, folder, tuple(ids), trust): folder for folder in folders}
+        running = {pool.submit(grade_learner, folder, tuple(ids), trust, seed): folder for folder in folders}
         for future in as_completed(running):
             folder = running[future]
             found[folder] = future.result()
@@ -76,14 +80,14 @@ def grade_class(
     return [found[folder] for folder in folders]
 
 
-def grade_learner(folder: Path, ids: Sequence[str], trust: bool = False) -> Graded:
+def grade_learner(folder: Path, ids: Sequence[str], trust: bool = False, seed: str | None = None) -> Graded:
     """The grades of one learner's folder."""
     started = time.monotonic()
     works, notes = submitted(folder)
     grades: list[Grade] = []
     for lesson in dict.fromkeys(id.partition(".")[0] for id in ids):
         wanted = [id for id in ids if id.partition(".")[0] == lesson]
-        grades += grade_lesson(folder.name, wanted, works, trust)
+        grades += grade_lesson(folder.name, wanted, works, trust, seed)
     return Graded(folder.name, tuple(grades), tuple(notes), time.monotonic() - started)
 
 
@@ -105,7 +109,9 @@ def submitted(folder: Path) -> tuple[dict[str, list[extract.Work]], list[str]]:
     return works, notes
 
 
-def grade_lesson(learner: str, ids: Sequence[str], works: dict[str, list[extract.Work]], trust: bool) -> list[Grade]:
+def grade_lesson(
+    learner: str, ids: Sequence[str], works: dict[str, list[extract.Work]], trust: bool, seed: str | None = None
+) -> list[Grade]:
     """The grades of one lesson's exercises, in one isolated process, begun anew where it is lost."""
     hide, grades = remote.by_value(ids[0].partition(".")[0]), []
     deadline = time.monotonic() + MOST_SECONDS
@@ -113,7 +119,8 @@ def grade_lesson(learner: str, ids: Sequence[str], works: dict[str, list[extract
         own = Path(stack.enter_context(remote.own_folder()))
         session = stack.enter_context(_Session(own, hide, trust))
         for id in ids:
-            grades.append(_grade(learner, catalogue.find(id), works.get(id, []), session, deadline))
+            item = catalogue.find(id) if seed is None else variant.with_variant(catalogue.find(id), seed)
+            grades.append(_grade(learner, item, works.get(id, []), session, deadline))
     return grades
 
 

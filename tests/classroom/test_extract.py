@@ -45,6 +45,11 @@ def test_magics_and_broken_cells():
     assert [it.source for it in found.works["a.b"][0].needs] == ["import math"]
 
 
+def test_what_parses_and_does_not_compile():
+    for cell in ("def g(a, a): return a", "nonlocal x", "return 1", "await x", "def g():\n    x = 1\n    global x"):
+        assert list(of_cells([cell, EXERCISE, EXERCISE.replace("f(x)", "f(x, x)")]).works) == ["a.b"]
+
+
 def test_a_name_in_a_string_or_of_another_id_is_none():
     assert not of_cells(['"@bn.exercise(\'a.b\')"', "@bn.exercise(name)\ndef f(): ...", "@exercises\ndef g(): ..."]).works
 
@@ -57,3 +62,9 @@ def test_a_damaged_notebook_is_a_note(tmp_path):
         assert not found.works and all("x.ipynb" in note for note in found.notes)
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(EXERCISE)]), broken)
     assert list(read(broken).works) == ["a.b"]
+
+
+def test_parameters_and_own_variables_need_nothing():
+    """In the lessons, cells assign names such as `logits` from work that may still be open."""
+    cells = ["import numpy as np", "logits = sigmoid(None) - 1\ny = logits", '@bn.exercise("a.b")\ndef f(logits, y=np.pi):\n    z = [y for y in logits]\n    return z']
+    assert [it.source for it in of_cells([*cells, "z = 1 / 0"]).works["a.b"][0].needs] == ["import numpy as np"]

@@ -11,6 +11,7 @@ import time
 import nbformat
 import pytest
 
+from bigmodel_nb import course
 from bigmodel_nb.classroom import grade, isolate, pages
 from bigmodel_nb.classroom.extract import of_cells
 from bigmodel_nb.exercises.engine import catalogue
@@ -168,6 +169,13 @@ def test_the_best_of_the_last_versions_counts_and_is_named(judged):
 def test_stubs_and_absent_cells(judged):
     found = judged(IMPORTS, cell(SIGMOID, 'def sigmoid(z):\n    """z"""\n    ...'), cell(LOSS, "def bce_loss(a, y): raise NotImplementedError"))
     assert [found[id].state for id in IDS] == ["not attempted", "not attempted", "missing"]
+
+
+def test_one_solved_exercise_in_the_lesson_as_it_ships(tmp_path):
+    """Cells between the exercises use work that is still open."""
+    shipped = [it.source for it in nbformat.read(course.lesson(1).path, as_version=4).cells if it.cell_type == "code"]
+    own = submit(tmp_path, "ann", [cell(LOSS, RIGHT[LOSS]) if LOSS in it else it for it in shipped])
+    assert {it.id: it.state for it in grade.grade_learner(own, IDS).grades} == {SIGMOID: "not attempted", LOSS: "passed", STEP: "not attempted"}
 
 
 def test_the_solution_copied_by_hand_is_noted(judged):
