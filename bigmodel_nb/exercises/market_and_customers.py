@@ -611,8 +611,9 @@ def _repeat_probes():
     first = _orders((1, [0, 10, 12, 15]), (2, [0, 40]), (3, [95, 96]), (4, [70]), (5, [3, 33]), (8, [99]), (9, [1, 20, 90]))
     second = _orders((3, range(9)), (1, [2]), (2, [50]), (9, [88, 99]), (4, [10, 60, 75]), (6, [5, 5]), (7, [7, 7]))
     third = _orders((1, [80, 82]), (2, [99]))
+    fourth = _orders((1, [0, 10, 60]), (2, [0, 30]), (3, [1, 31]), (9, [2, 32]), (4, [0]), (5, [0]))
     turned = tuple(column[::-1].copy() for column in first)
-    return [(*first, 30, 100), (*second, 20, 100), (*third, 30, 100), (*turned, 30, 100)]
+    return [(*first, 30, 100), (*second, 20, 100), (*third, 30, 100), (*fourth, 30, 90), (*turned, 30, 100)]
 
 
 def _repeat_with(loyal, asked=lambda own, window, today: own[0] + window <= today, share=None, empty=math.nan):
