@@ -51,6 +51,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "support_assistant": {"format_chat", "loss_mask", "threshold_for_precision"},
     "gpu_and_scale": {"estimate_memory", "accumulate_gradients", "all_reduce_mean", "mfu"},
     "pretrain_and_transfer": {"mask_tokens", "pool", "freeze_except", "learning_curve_point"},
+    "market_and_customers": {"kmeans_step", "ab_sample_size", "clv", "wilson_interval"},
 }
 RULES: list[Rule] = []
 
