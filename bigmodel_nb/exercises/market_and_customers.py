@@ -80,11 +80,10 @@ def unit_free(metric, figures, money):
 
 
 def kmeans_step(x, centers):
-    """One step of K-means.
+    """One step of K-means: each point to its nearest center, then each center to the mean of its points.
 
-    x (N, d): points; centers (k, d)
-    -> labels (N,): int, the nearest center of each point, the first of several;
-       new centers (k, d): the mean of each center's points; one without points stays where it is
+    x (N, d): points; centers (k, d) -> labels (N,): int, of equally near centers the first, and
+    new centers (k, d), where one without points stays where it is
     """
     distances = ((x[:, None] - centers) ** 2).sum(axis=2)  # (N, k)
     labels = distances.argmin(axis=1)

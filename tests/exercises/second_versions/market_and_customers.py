@@ -300,7 +300,7 @@ UNIT = {
     "turned_round": [asked(by_rate(), lambda ratio, a, b: abs(ratio - 1) > 1e-8)],
     "money_forbidden": [lambda metric, figures, money: len(money) == 0],
     "nothing_exchanged": [lambda metric, figures, money: metric(figures) == metric(dict(figures))],
-    "order_of_size": [asked(by_rate(rate=8.37), lambda ratio, a, b: f"{math.log10(a):.0f}" == f"{math.log10(b):.0f}")],
+    "order_of_size": [asked(by_rate(rate=8.37), lambda ratio, a, b: math.floor(math.log10(a) + 0.5) == math.floor(math.log10(b) + 0.5))],
 }
 
 
