@@ -46,7 +46,7 @@ function render({ model, el }) {
   const rated = (i, value) => model.set("rates", get("rates").map((rate, k) => (k === i ? value : rate)));
   const control = (label, name, max, step, format = number, min = step) =>
     slider({ label, min, max: Math.max(max, get(name)), step, value: get(name), format, change: (x) => put(name, x) });
-  const near = (value) => choices.findLastIndex((x) => x <= value);
+  const near = (value) => Math.max(0, choices.findLastIndex((x) => x <= value));
   const controls = {
     visitors: slider({ label: "Visitors", min: 0, max: choices.length - 1, value: near(get("visitors")), format: (i) => choices[i].toLocaleString("en"),
       change: (i) => put("visitors", choices[i]) }),

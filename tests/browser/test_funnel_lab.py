@@ -49,14 +49,14 @@ def test_names_for_screen_readers(blank_page, widget):
     for name in ("Visitors", "leads of visitors", "trials of leads", "paid of trials", "cost a visitor", "price a month",
                  "margin", "churn a month", "interest a month"):
         assert f'slider "{name}"' in tree
-    assert shown.page.get_by_role("slider", name="Visitors").get_attribute("aria-valuetext") == "2,000"
+    assert shown.page.get_by_role("slider", name="Visitors", exact=True).get_attribute("aria-valuetext") == "2,000"
     assert "worth / cost: 1.59" in shown.page.locator("svg").get_attribute("aria-label")
     assert "worth / cost: 1.59" in shown.page.locator("[aria-live]").inner_text()
 
 
 def test_keyboard(blank_page, widget):
     shown = blank_page(widget)
-    visitors = shown.page.get_by_role("slider", name="Visitors")
+    visitors = shown.page.get_by_role("slider", name="Visitors", exact=True)
     visitors.focus()
     shown.page.keyboard.press("Home")
     assert shown.saved()[-1] == {"visitors": 50}
@@ -99,12 +99,12 @@ def test_change_from_the_kernel(blank_page, widget):
     shown.push(visitors=20000, cost=40.0)
     assert "paid of visitors: 270 of 20,000" in shown.page.text_content("svg")
     assert shown.page.inner_text(".verdict") == "A customer costs more than it is worth."
-    assert shown.page.get_by_role("slider", name="Visitors").get_attribute("aria-valuetext") == "20,000"
+    assert shown.page.get_by_role("slider", name="Visitors", exact=True).get_attribute("aria-valuetext") == "20,000"
 
 
 def test_values_that_are_given_stand_among_the_choices(blank_page):
     shown = blank_page(FunnelLab(321, price=450))
-    assert shown.page.get_by_role("slider", name="Visitors").get_attribute("aria-valuetext") == "321"
+    assert shown.page.get_by_role("slider", name="Visitors", exact=True).get_attribute("aria-valuetext") == "321"
     assert shown.page.get_by_role("slider", name="price a month").get_attribute("aria-valuetext") == "450"
 
 
