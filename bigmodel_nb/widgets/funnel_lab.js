@@ -98,8 +98,10 @@ function render({ model, el }) {
     heading.textContent = verdict(ratio);
     money.textContent = `A customer costs ${whole(made.cac[1])} (${whole(made.cac[0])} to ${whole(made.cac[2])}) and is worth ${whole(made.clv)}.`;
     const rows = [...STEPS.map((name, i) => [name, counts[i + 1], counts[i], made.steps[i]]), ["paid of visitors", counts[3], counts[0], made.overall]];
-    const lines = rows.map(([name, k, n, [low, value, high]]) =>
-      `${name}: ${k.toLocaleString("en")} of ${n.toLocaleString("en")}, ${percent(value)} (${percent(low)} to ${percent(high)})`);
+    const bare = (rate) => percent(rate).slice(0, -2);
+    const line = ([name, k, n, [low, value, high]], wide = true) =>
+      `${name}: ${k.toLocaleString("en")}${wide ? ` of ${n.toLocaleString("en")}` : ""}, ${percent(value)} (${bare(low)} to ${bare(high)})`;
+    const lines = rows.map((row) => line(row)), texts = rows.map((row) => line(row, width > 420));
     const last = `worth / cost: ${ratio[1].toFixed(2)} (${ratio[0].toFixed(2)} to ${ratio[2].toFixed(2)})`;
     const place = (x) => scale(...AXIS, 0, 1, true)(Math.min(AXIS[1], Math.max(AXIS[0], x))), bottom = ROW * rows.length;
     const marks = [0.1, 1, 3, 10, 100].flatMap((mark) => {
@@ -110,7 +112,7 @@ function render({ model, el }) {
     chart.setAttribute("viewBox", `0 0 ${width} ${bottom + 60}`);
     chart.setAttribute("height", bottom + 60);
     chart.setAttribute("aria-label", [...lines, last].join("; "));
-    chart.replaceChildren(...rows.flatMap((row, i) => track(ROW * i, lines[i], row[3], i < 3 ? colour("first") : colour("faint"), i < 3 ? i : null)),
+    chart.replaceChildren(...rows.flatMap((row, i) => track(ROW * i, texts[i], row[3], i < 3 ? colour("first") : colour("faint"), i < 3 ? i : null)),
       ...track(bottom, last, ratio.map(place), colour("second")), ...marks);
     say(`${heading.textContent} ${last}`);
   }

@@ -145,7 +145,7 @@ class FunnelLab(CourseWidget):
         made = self._first
         counts, rows = made["counts"], [*zip(STEPS, made["steps"]), ("paid of visitors", made["overall"])]
         bottom = TOP + len(rows) * STEP
-        picture = Picture(WIDTH, bottom + 84, self.describe())
+        picture = Picture(WIDTH, bottom + 62, self.describe())
         picture.text(LEFT, 22, verdict(made["ratio"]), 15)
         low, value, high = made["cac"]
         money = f"a customer costs {value:.0f} ({low:.0f} to {high:.0f}) and is worth {made['clv']:.0f}"
@@ -153,7 +153,7 @@ class FunnelLab(CourseWidget):
         for i, (name, interval) in enumerate(rows):
             k, n = (counts[-1], counts[0]) if i == len(STEPS) else (counts[i + 1], counts[i])
             low, value, high = interval
-            text = f"{name}: {k:,} of {n:,}, {percent(value)} ({percent(low)} to {percent(high)})"
+            text = f"{name}: {k:,} of {n:,}, {percent(value)} ({percent(low)[:-2]} to {percent(high)[:-2]})"
             self._row(picture, TOP + i * STEP, text, interval, BLUE if i < len(STEPS) else GREY)
         low, value, high = (self._place(x) for x in made["ratio"])
         text = "worth / cost: {1:.2f} ({0:.2f} to {2:.2f})".format(*made["ratio"])

@@ -91,7 +91,7 @@ def test_dragging_a_dot(blank_page, widget):
 def test_nobody_pays(blank_page):
     shown = blank_page(FunnelLab(50, (0.0, 0.4, 0.3)))
     assert "A customer costs \u221e" in shown.page.inner_text("body")
-    assert "trials of leads: 0 of 0, 0.0 % (0.0 % to 100 %)" in shown.page.text_content("svg")
+    assert "trials of leads: 0 of 0, 0.0 % (0.0 to 100)" in shown.page.text_content("svg")
 
 
 def test_change_from_the_kernel(blank_page, widget):
@@ -111,6 +111,9 @@ def test_values_that_are_given_stand_among_the_choices(blank_page):
 def test_fits_a_narrow_panel(blank_page, widget):
     shown = blank_page(widget)
     shown.fits(360)
+    text = shown.page.locator("svg text", has_text="leads of visitors")
+    assert text.text_content() == "leads of visitors: 200, 10.0 % (8.8 to 11.4)"
+    assert text.bounding_box()["width"] < 330
 
 
 def test_clean_up_leaves_no_listener(blank_page, widget):
