@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -94,20 +93,6 @@ def kmeans_step(x, centers):
     return labels, moved
 
 
-# What all share
-
-
-def _quiet(function):
-    """The function without NumPy's warnings of 0/0."""
-
-    @functools.wraps(function)
-    def quiet(*case):
-        with np.errstate(all="ignore"):
-            return function(*case)
-
-    return quiet
-
-
 # wilson_interval
 
 
@@ -185,7 +170,7 @@ def _wilson_with(centre, half, base):
         middle, width, under = centre(k, n, z), half(k, n, z), base(n, z)
         return (middle - width) / under, (middle + width) / under
 
-    return _quiet(run)
+    return np.errstate(all="ignore")(run)
 
 
 def _right_centre(k, n, z):
@@ -935,7 +920,7 @@ def _step_with(
         rows = [move(x[labels == i]) if np.any(labels == i) else empty(c, x) for i, c in enumerate(centers)]
         return give(labels, np.array(rows, dtype=float))
 
-    return _quiet(run)
+    return np.errstate(all="ignore")(run)
 
 
 def _one_at_a_time(x, centers):

@@ -7,14 +7,6 @@ from statistics import NormalDist
 import numpy as np
 
 
-def noiseless(work):
-    def run(*args):
-        with np.errstate(all="ignore"):
-            return work(*args)
-
-    return run
-
-
 # wilson_interval: from the rate p and the quadratic equation
 
 
@@ -26,7 +18,7 @@ def ends(middle, reach):
         m, r = middle(p, total, z), reach(p, total, z)
         return m - r, m + r
 
-    return noiseless(interval)
+    return np.errstate(all="ignore")(interval)
 
 
 def usual_reach(p, n, z):
