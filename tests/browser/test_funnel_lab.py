@@ -124,3 +124,25 @@ def test_clean_up_leaves_no_listener(blank_page, widget):
 def test_redraw_is_quick(blank_page, widget):
     shown = blank_page(widget)
     assert shown.fastest('model.set("visitors", 1000 + i)') < 50  # milliseconds
+
+
+LAB = """
+import bigmodel_nb as bn
+w = bn.widgets.FunnelLab(2000, (0.1, 0.45, 0.3), 2.0)
+w
+"""
+
+
+def test_lives_in_jupyterlab(lab):
+    notebook = lab([LAB, "print(w.figures['counts'])"])
+    notebook.start()
+    page = notebook.page
+    notebook.fallback()
+    visitors = page.get_by_role("slider", name="Visitors", exact=True)
+    visitors.wait_for()
+    visitors.focus()
+    page.keyboard.press("ArrowLeft")
+    assert visitors.get_attribute("aria-valuetext") == "1,000"
+    page.keyboard.press("a")  # would insert a cell
+    assert page.locator(".jp-CodeCell").count() == 2
+    notebook.dark()
