@@ -431,9 +431,9 @@ def _expect_clv(attempt, case, why=""):
 
 
 def _check_clv_by_hand(attempt):
-    attempt.expect((20.0, 0.05), 400.0, "20 a month and 5 % churn: 20 months.")
-    attempt.expect((20.0, 0.05, 0.7), 280.0, "70 % of that is margin.")
-    attempt.expect((20.0, 0.05, 0.7, 0.01), 235.66666666667, "Discounted by 1 % a month.")
+    attempt.expect((20.0, 0.05, 0.7, 0.01), 235.66666666667, "20 a month, 5 % churn, 70 % margin, 1 % interest.")
+    attempt.expect((20.0, 0.05, 0.7), 280.0, "Without interest.")
+    attempt.expect((20.0, 0.05), 400.0, "All of it margin, no interest: 20 months.")
 
 
 def _check_clv_few(attempt):
@@ -825,7 +825,6 @@ _UNIT_WRONG = {
         lambda metric, figures, money: not money,
         lambda metric, figures, money: False,
     ),
-    "nothing_exchanged": (_unit_with(lambda name, value, money: value),),
     "order_of_size": (_unit_with(same=lambda a, b: round(math.log10(a)) == round(math.log10(b))),),
 }
 _UNIT_HINTS = {
@@ -840,7 +839,6 @@ _UNIT_HINTS = {
     "added_not_multiplied": "You add to the amounts. Another currency multiplies them.",
     "turned_round": "Your answer is turned round: True means that nothing changes.",
     "money_forbidden": "You don't look at the metric. A ratio of two amounts of money has no unit.",
-    "nothing_exchanged": "You call the metric with the same figures twice: nothing could change.",
     "order_of_size": "You compare the order of size only.",
 }
 _UNIT_MISCONCEPTIONS = misconceptions_of(_UNIT_WRONG, _UNIT_HINTS)
@@ -943,6 +941,7 @@ def _halfway(x, centers):
 
 
 _KMEANS_WRONG = {
+    "centers_not_moved": (lambda x, centers: (kmeans_step(x, centers)[0], centers.copy()),),
     "empty_becomes_nan": (_step_with(empty=lambda center, x: center * np.nan),),
     "empty_becomes_zero": (_step_with(empty=lambda center, x: center * 0),),
     "empty_moves_to_the_mean": (_step_with(empty=lambda center, x: x.mean(axis=0)),),
@@ -961,7 +960,6 @@ _KMEANS_WRONG = {
     "one_point_at_a_time": (_one_at_a_time,),
     "labels_after_the_move": (_labels_after,),
     "half_the_way": (_halfway,),
-    "centers_not_moved": (lambda x, centers: (kmeans_step(x, centers)[0], centers.copy()),),
     "nearest_point_of_each_center": (
         _step_with(move=lambda own: own[((own - own.mean(axis=0)) ** 2).sum(axis=1).argmin()]),
     ),

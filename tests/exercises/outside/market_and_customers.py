@@ -127,6 +127,10 @@ def sum_of_money(metric, figures, money):
     return metric(figures) < sum(figures[name] for name in money)
 
 
+def same_figures_twice(metric, figures, money):
+    return metric(figures) == metric(dict(figures))
+
+
 # kmeans_step
 
 
@@ -157,6 +161,6 @@ OUTSIDE = {
     "market_and_customers.ab_sample_size": [one_more, rule_of_sixteen, full_hundreds, alpha_and_power_exchanged, unrounded],
     "market_and_customers.clv": [cost_taken_off, in_years, rounded_to_ten, first_and_last, churn_doubled],
     "market_and_customers.repeat_rate": [in_percent, window_doubled, as_text, mean_orders, squared],
-    "market_and_customers.unit_free": [as_number, by_a_name, below_one, sum_of_money],
+    "market_and_customers.unit_free": [as_number, by_a_name, below_one, sum_of_money, same_figures_twice],
     "market_and_customers.kmeans_step": [centers_first_empty, labels_from_one, one_column, two_steps, distances_back],
 }
