@@ -14,8 +14,8 @@ from .engine.model import Check, Exercise, misconceptions_of
 def wilson_interval(k, n, z=1.96):
     """Wilson's interval for a rate of which k of n have been seen.
 
-    k, n: int arrays of one shape, 0 <= k <= n and n > 0; z: how many standard errors are no surprise
-    -> (low, high), two float arrays of that shape
+    k, n: ints or int arrays of one shape, 0 <= k <= n, n > 0; z: how many standard errors are no surprise
+    -> (low, high), two floats or float arrays of that shape
     """
     centre = k + z * z / 2
     half = z * np.sqrt(k * (n - k) / n + z * z / 4)
@@ -151,6 +151,11 @@ def _check_wilson_z(attempt):
     rng = np.random.default_rng(2)
     for z in (1.0, 2.5758):
         _expect_wilson(attempt, _wilson_case(rng, 4, z), f"Here z is {z}.")
+
+
+def _check_wilson_ints(attempt):
+    for k, n in ((9, 10), (0, 7), (850, 1000)):
+        attempt.expect((k, n), tuple(map(float, _wilson_oracle(k, n))), "Two plain numbers.")
 
 
 def _check_wilson_shape(attempt):
@@ -1008,6 +1013,7 @@ EXERCISES = (
             Check("random counts against a search", _check_wilson_random),
             Check("other z", _check_wilson_z),
             Check("arrays of another shape", _check_wilson_shape),
+            Check("plain numbers", _check_wilson_ints),
         ),
         misconceptions=_WILSON_MISCONCEPTIONS,
         probes=_wilson_probes,
