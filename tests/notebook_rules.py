@@ -51,6 +51,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "support_assistant": {"format_chat", "loss_mask", "threshold_for_precision"},
     "gpu_and_scale": {"estimate_memory", "accumulate_gradients", "all_reduce_mean", "mfu"},
     "pretrain_and_transfer": {"mask_tokens", "pool", "freeze_except", "learning_curve_point"},
+    "preference_tuning": {"dpo_loss", "kl_penalty"},
 }
 RULES: list[Rule] = []
 
