@@ -903,7 +903,7 @@ EXERCISES = (
         reference=kl_penalty,
         difficulty=3,
         minutes=12,
-        section="The leash",
+        section="Before",
         hints=(
             "log_softmax both. At one place KL is the sum over the vocabulary of p * (log p - log q), with p the model's.",
             "The token at t was drawn from the distribution at t - 1: [:, :-1] of the logits go with mask[:, 1:].",
