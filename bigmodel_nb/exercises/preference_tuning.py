@@ -143,7 +143,7 @@ def _expect_logprob(attempt, case, why=""):
 def _check_logprob_by_hand(attempt):
     import torch
 
-    logits = torch.tensor([[[9.0, 0.0], [0.0, 0.0], [math.log(3.0), 0.0], [5.0, 5.0]]])
+    logits = torch.tensor([[[9.0, 0.0], [0.0, 0.0], [math.log(3.0), 0.0], [0.0, 5.0]]])
     case = (logits, torch.tensor([[1, 1, 0, 0]]), torch.tensor([[False, False, True, True]]))
     why = "The answer's two tokens have the probabilities 1/2 and 3/4: log 1/2 + log 3/4 = -0.981."
     attempt.expect(case, torch.tensor([math.log(0.5) + math.log(0.75)]), why)
