@@ -762,6 +762,7 @@ def _check_sound(kinds):
 
 
 _PARTS = {
+    "one fault and one right loss": ("the reference forgotten", "the sum, then the sigmoid"),
     "right losses": tuple(SOUND),
     "sign and reference": tuple(FAULTY)[:4],
     "prompt and padding": tuple(FAULTY)[4:9],
