@@ -55,6 +55,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "gallery_people_and_money": set(),
     "gallery_health_and_machines": set(),
     "market_and_customers": {"kmeans_step", "ab_sample_size", "clv", "wilson_interval"},
+    "preference_tuning": {"dpo_loss", "kl_penalty"},
 }
 RULES: list[Rule] = []
 
