@@ -652,7 +652,7 @@ _UPDATE_WRONG = {
     "negative_values_only": (_tested(rows=(0.0, -5.0)), _tested(rows=(-1.0, -5.0))),
     "positive_values_only": (_tested(rows=(0.0, 5.0)), _tested(rows=(1.0, 5.0))),
     "one_entry_only": (_tested(rows=(0.0, (5.0, 0.0, 0.0), (-5.0, 0.0, 0.0))),),
-    "does_it_change_anything": (_tested(rows=(5.0,), verdict=lambda seen, start: not np.allclose(seen[0], start)),),
+    "does_it_change_anything": (_tested(rows=(5.0,), s_row=(1.0, 2.3, 3.0), verdict=lambda seen, start: not np.allclose(seen[0], start)),),
 }
 _UPDATE_HINTS = {
     "zeros_hide_it": "In your table the values of the next state are 0, and 0.9 times 0 shows nothing. What if they "
