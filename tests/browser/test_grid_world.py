@@ -79,10 +79,10 @@ def test_finishing_an_episode(shown, widget):
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_shows_values_and_arrows(blank_page, widget, dark):
     shown = blank_page(widget, dark=dark)
-    values = shown.page.locator("svg text.value").all_inner_texts()
+    values = shown.page.locator("svg text.value").all_text_contents()
     assert len(values) == 17 and "0.48" in values and "1.00" in values
     assert shown.page.locator("svg .arrow").count() == sum(len(best_actions(q)) for q in widget.Q)
-    assert "goal" in shown.page.inner_text("svg") and "Sweep 12: the largest change" in shown.page.inner_text(".told")
+    assert "goal" in shown.page.locator("svg").text_content() and "Sweep 12: the largest change" in shown.page.inner_text(".told")
     shown.has_theme(dark)
 
 
@@ -106,7 +106,7 @@ def test_steps_by_button_and_key(shown):
     shown.page.get_by_role("slider", name="Sweeps").focus()
     shown.page.keyboard.press("ArrowRight")
     shown.page.keyboard.press("ArrowRight")
-    assert now(shown, "step") == 2 and "1.00" in shown.page.locator("svg text.value").all_inner_texts()
+    assert now(shown, "step") == 2 and "1.00" in shown.page.locator("svg text.value").all_text_contents()
 
 
 def test_another_discount(shown):
@@ -187,7 +187,7 @@ def test_lives_in_jupyterlab(lab):
     notebook.fallback()
     one = page.get_by_role("button", name="One sweep")
     one.wait_for()
-    assert "0.90" in page.locator(".bn-grid-world svg").inner_text()
+    assert "0.90" in page.locator(".bn-grid-world svg").text_content()
     page.get_by_role("application", name="Grid").focus()
     page.keyboard.press("a")  # would insert a cell
     page.keyboard.press("ArrowRight")
