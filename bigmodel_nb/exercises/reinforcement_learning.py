@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 
@@ -101,13 +100,7 @@ def is_unbiased(estimate):
 
 def _quiet(function):
     """The function without NumPy's warnings of overflow and 0/0."""
-
-    @functools.wraps(function)
-    def quiet(*case):
-        with np.errstate(all="ignore"):
-            return function(*case)
-
-    return quiet
+    return np.errstate(all="ignore")(function)
 
 
 def _answer(work, *case):

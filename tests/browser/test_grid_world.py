@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grids import tables
 
 from bigmodel_nb.widgets import GridWorld
 from bigmodel_nb.widgets.grid_world import Draws, best_actions, q_learning, sweeps
 
 ROWS = ["...#.G", ".#...X", ".#.#..", "S..#.."]
 START = 18
-
-
-def tables(rows):
-    """next_state, reward and done of a layout, as in the lesson."""
-    R, C, signs = len(rows), len(rows[0]), "".join(rows)
-    next_state = np.tile(np.arange(R * C)[:, None], 4)
-    reward, done = np.zeros(next_state.shape), np.ones(next_state.shape, dtype=bool)
-    for s in np.flatnonzero([sign in "S." for sign in signs]):
-        for a, (down, right) in enumerate([(-1, 0), (0, 1), (1, 0), (0, -1)]):
-            y, x = s // C + down, s % C + right
-            if 0 <= y < R and 0 <= x < C and rows[y][x] != "#":
-                next_state[s, a] = y * C + x
-            sign = signs[next_state[s, a]]
-            reward[s, a], done[s, a] = {"G": 1.0, "X": -1.0}.get(sign, 0.0), sign in "GX"
-    return next_state, reward, done
 
 
 @pytest.fixture

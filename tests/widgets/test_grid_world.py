@@ -8,27 +8,13 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from grids import tables
 
 from bigmodel_nb.errors import DataError
 from bigmodel_nb.widgets import GridWorld
-from bigmodel_nb.widgets.grid_world import KINDS, LIMIT, MOVES, Draws, best_actions, q_learning, sweeps
+from bigmodel_nb.widgets.grid_world import KINDS, LIMIT, Draws, best_actions, q_learning, sweeps
 
 ROWS = ["..#G", "S..X"]
-
-
-def tables(rows, living=0.0):
-    """next_state, reward and done of a layout."""
-    R, C, signs = len(rows), len(rows[0]), "".join(rows)
-    next_state = [[s] * 4 for s in range(R * C)]
-    reward, done = [[0.0] * 4 for _ in signs], [[True] * 4 for _ in signs]
-    for s in range(R * C):
-        for a, (down, right) in enumerate(MOVES if signs[s] in "S." else ()):
-            y, x = s // C + down, s % C + right
-            if 0 <= y < R and 0 <= x < C and rows[y][x] != "#":
-                next_state[s][a] = y * C + x
-            kind = signs[next_state[s][a]]
-            reward[s][a], done[s][a] = {"G": 1.0, "X": -1.0}.get(kind, living), kind in "GX"
-    return next_state, reward, done
 
 
 @pytest.fixture
