@@ -41,7 +41,7 @@ def epsilon_greedy(values, epsilon):
     """How likely each action is: mostly the best one, sometimes any.
 
     values: float array (A,), the Q values of one state; epsilon: 0 to 1
-    -> float array (A,) with sum 1: epsilon is shared equally by all actions, the best one among them;
+    -> float array (A,) with sum 1: epsilon is shared equally by all actions, the best one among them,
        1 - epsilon goes to the best one, and where several are equally good, in equal parts to these
     """
     best = values == values.max()
@@ -49,11 +49,11 @@ def epsilon_greedy(values, epsilon):
 
 
 def bootstraps_through_end(update):
-    """Does this update count the values of the next state although the episode ended there?
+    """True if this update counts the values of the next state although the episode ended there.
 
     update: a function like q_update, (Q, s, a, r, s_next, done, alpha, gamma) -> table; it may be wrong
        in other ways, too, and it may write into Q in place
-    -> bool: True if, with done=True, what becomes of Q[s] depends on Q[s_next]
+    -> bool: whether, with done=True, what becomes of Q[s] depends on Q[s_next]
     """
     rows = []
     for value in (0.0, 5.0, -5.0):
@@ -79,11 +79,11 @@ def reinforce_gradient(theta, states, actions, weights):
 
 
 def is_unbiased(estimate):
-    """Is the mean of this estimate, over all arms of a bandit, the exact gradient of the expected reward?
+    """True if the mean of this estimate, over all arms of a bandit, is the gradient of the expected reward.
 
-    estimate: a function (theta, action, reward) -> array (A,); theta (A,): the policy is softmax(theta);
+    estimate: a function (theta, action, reward) -> array (A,); theta (A,): the policy is softmax(theta),
        action: the arm that was pulled; reward: the float that this arm always pays
-    -> bool: True if it holds for any theta and any rewards
+    -> bool: whether it holds for any theta and any rewards
     """
     rng = np.random.default_rng(0)
     for _ in range(4):
