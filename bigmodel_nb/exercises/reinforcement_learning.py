@@ -327,11 +327,11 @@ def _q_in_place(Q, s, a, r, s_next, done, alpha, gamma):
 
 
 _Q_WRONG = {
+    "mean_of_the_next_values": (_q_with(future=lambda Q, s, a, s_next: Q[s_next].mean()),),
     "bootstraps_through_the_end": (_q_with(end=lambda Q, s, a, s_next, done: True),),
     "done_turned_round": (_q_with(end=lambda Q, s, a, s_next, done: done),),
     "nothing_learned_at_the_end": (_q_nothing_at_the_end,),
     "same_action_again": (_q_with(future=lambda Q, s, a, s_next: Q[s_next, a]),),
-    "mean_of_the_next_values": (_q_with(future=lambda Q, s, a, s_next: Q[s_next].mean()),),
     "place_of_the_maximum": (_q_with(future=lambda Q, s, a, s_next: Q[s_next].argmax()),),
     "best_of_the_old_state": (_q_with(future=lambda Q, s, a, s_next: Q[s].max()),),
     "best_of_the_whole_table": (_q_with(future=lambda Q, s, a, s_next: Q.max()),),
@@ -470,6 +470,10 @@ def _rest_unfilled(best, A, epsilon):
 
 
 _GREEDY_WRONG = {
+    "epsilon_turned_round": (
+        _greedy_with(_all_best, lambda best, A, epsilon: (1 - epsilon) / A + epsilon * best),
+        _greedy_with(_first, lambda best, A, epsilon: (1 - epsilon) / A + epsilon * best),
+    ),
     "first_of_equals": (_greedy_with(_first),),
     "last_of_equals": (_greedy_with(_last),),
     "each_of_equals_in_full": (_greedy_with(lambda values: (values == values.max()).astype(float)),),
@@ -477,10 +481,6 @@ _GREEDY_WRONG = {
         _greedy_with(best, share) for share in (_others_only, _others_share) for best in (_all_best, _first)
     ),
     "does_not_sum_to_one": (_greedy_with(_all_best, _rest_unfilled), _greedy_with(_first, _rest_unfilled)),
-    "epsilon_turned_round": (
-        _greedy_with(_all_best, lambda best, A, epsilon: (1 - epsilon) / A + epsilon * best),
-        _greedy_with(_first, lambda best, A, epsilon: (1 - epsilon) / A + epsilon * best),
-    ),
     "never_explores": (
         _greedy_with(_all_best, lambda best, A, epsilon: best),
         _greedy_with(_first, lambda best, A, epsilon: best),
@@ -633,12 +633,12 @@ def _right_is_wrong(seen, start):
 
 
 _UPDATE_WRONG = {
+    "turned_round": (_tested(verdict=_right_is_wrong),),
     "zeros_hide_it": (
         _tested(rows=(0.0,), s_row=(0.0, 0.0, 0.0), verdict=lambda seen, start: not np.allclose(seen[0], [0, 0.5, 0])),
         _tested(rows=(0.0,), verdict=_not_as_it_should),
     ),
     "before_the_end": (_tested(done=False),),
-    "turned_round": (_tested(verdict=_right_is_wrong),),
     "any_mistake_counts": (_tested(verdict=_not_as_it_should), _tested(rows=(5.0,), verdict=_not_as_it_should)),
     "nothing_can_show": (_tested(gamma=0.0), _tested(alpha=0.0)),
     "negative_values_only": (_tested(rows=(0.0, -5.0)), _tested(rows=(-1.0, -5.0))),
@@ -915,6 +915,7 @@ def _same_direction(a, b):
 
 
 _ESTIMATE_WRONG = {
+    "turned_round": (lambda estimate: not is_unbiased(estimate),),
     "theta_zero_hides_it": (_unbiased_with(thetas=np.zeros((2, 3))),),
     "not_weighted": (_unbiased_with(mean=lambda p, each: each.mean(axis=0)),
                      _unbiased_with(mean=lambda p, each: each.sum(axis=0))),
@@ -925,7 +926,6 @@ _ESTIMATE_WRONG = {
     "direction_only": (_unbiased_with(verdict=_same_direction),),
     "rewards_never_negative": (_unbiased_with(rewards=((1.0, 2.0, 5.0), (3.0, 0.5, 2.5))),),
     "rewards_never_above_one": (_unbiased_with(rewards=((1.0, -2.0, 0.5), (-3.0, 0.5, 0.2))),),
-    "turned_round": (lambda estimate: not is_unbiased(estimate),),
     "sums_to_zero": (
         lambda estimate: all(abs(np.sum(estimate(np.array([0.5, -1.0, 0.2]), a, 1.0 + a))) < 1e-9 for a in range(3)),
     ),

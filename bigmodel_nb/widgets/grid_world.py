@@ -166,9 +166,10 @@ class GridWorld(CourseWidget):
 
     def picture(self) -> Picture:
         """The grid with values and the best actions."""
-        rows, side, top = self.layout_rows, 64, 34
-        picture = Picture(max(620, len(rows[0]) * side + 24), len(rows) * side + top + 12, self.describe())
-        picture.text(12, 20, self.describe(), 12, FAINT)
+        rows, side, top = self.layout_rows, 64, 50
+        picture = Picture(max(580, len(rows[0]) * side + 24), len(rows) * side + top + 12, self.describe())
+        for line, text in enumerate(self.describe().split(": ")):
+            picture.text(12, 18 + 18 * line, text, 12, FAINT)
         Q = self.Q
         largest = max(1e-9, float(np.abs(Q).max()))
         for s in range(Q.shape[0]):
