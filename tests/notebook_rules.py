@@ -49,6 +49,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "lora": {"lora_init", "lora_linear", "merge_lora", "count_trainable"},
     "robust_and_multimodal": {"fgsm", "adversarial_step", "fusion_early", "fusion_late", "group_rates"},
     "support_assistant": {"format_chat", "loss_mask", "threshold_for_precision"},
+    "reinforcement_learning": {"q_update", "epsilon_greedy", "reinforce_gradient", "returns_to_go"},
     "gpu_and_scale": {"estimate_memory", "accumulate_gradients", "all_reduce_mean", "mfu"},
     "pretrain_and_transfer": {"mask_tokens", "pool", "freeze_except", "learning_curve_point"},
     "gallery_pictures_and_sound": set(),
