@@ -51,6 +51,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "support_assistant": {"format_chat", "loss_mask", "threshold_for_precision"},
     "reinforcement_learning": {"q_update", "epsilon_greedy", "reinforce_gradient", "returns_to_go"},
     "gpu_and_scale": {"estimate_memory", "accumulate_gradients", "all_reduce_mean", "mfu"},
+    "question_answering_service": {"bm25_score", "retry_with_backoff", "verify_audit_log"},
     "pretrain_and_transfer": {"mask_tokens", "pool", "freeze_except", "learning_curve_point"},
     "gallery_pictures_and_sound": set(),
     "gallery_people_and_money": set(),

@@ -5,5 +5,8 @@ from bigmodel_nb.datasets.ngrams import tale_ngrams
 from bigmodel_nb.datasets.own import own_text
 from bigmodel_nb.datasets.prose import python_docs
 from bigmodel_nb.datasets.shipped import stories, tales
+from bigmodel_nb.datasets.terms import support_questions, support_terms
 
-__all__ = ["own_text", "python_docs", "stories", "support", "support_red_team", "tale_ngrams", "tales"]
+__all__ = [
+    "own_text", "python_docs", "stories", "support", "support_questions", "support_red_team", "support_terms", "tale_ngrams", "tales",
+]  # fmt: skip
