@@ -40,7 +40,7 @@ export function whole(x) {
 }
 
 export function verdict(made) {
-  const even = made.even ? `No monthly loss from month ${made.even} on.` : "Every month up to the last makes a loss.";
+  const even = made.even ? `No monthly loss from month ${made.even} on.` : "Month 36 still makes a loss.";
   const money = made.out ? `The money is gone in month ${made.out}.` : "The money lasts.";
   return `Three years: ${whole(made.total)}. ${even} ${money}`;
 }

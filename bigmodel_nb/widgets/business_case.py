@@ -96,9 +96,9 @@ def verdict(made: dict[str, Any]) -> str:
     """The result in words.
 
     >>> verdict({"total": -1234.5, "even": None, "out": 7, "loss": 0.9, "error": 0.015})
-    'Three years: -1,235. Every month up to the last makes a loss. The money is gone in month 7.'
+    'Three years: -1,235. Month 36 still makes a loss. The money is gone in month 7.'
     """
-    even = f"No monthly loss from month {made['even']} on." if made["even"] else "Every month up to the last makes a loss."
+    even = f"No monthly loss from month {made['even']} on." if made["even"] else "Month 36 still makes a loss."
     money = f"The money is gone in month {made['out']}." if made["out"] else "The money lasts."
     return f"Three years: {whole(made['total'])}. {even} {money}"
 
