@@ -156,7 +156,8 @@ def _plan_probes():
     all_wrong = _plan(61, 3, profit={0: 4000, 1: 800, 2: 900})
     no_other = _plan(62)
     no_other["profit"] = [a - b for a, b in zip(no_other["subscription"], no_other["cost"])]
-    return _on_plans(_plan(30), _plan(29, 5), *years, *small, _moved(63, 0, 2), all_wrong, no_other)
+    nothing_fits = _plan(64, 3, subscription={0: 5000, 1: -3000, 2: 9000})
+    return _on_plans(_plan(30), _plan(29, 5), *years, *small, _moved(63, 0, 2), all_wrong, no_other, nothing_fits)
 
 
 def _relations(plan):
