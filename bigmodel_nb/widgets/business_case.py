@@ -15,7 +15,7 @@ from typing import Any
 import traitlets as t
 
 from bigmodel_nb.errors import DataError
-from bigmodel_nb.figures import BLUE, RED, SKY
+from bigmodel_nb.figures import BLUE, RED
 
 from .base import CourseWidget, front_end, style
 from .picture import FAINT, INK, Axes, Picture
@@ -26,6 +26,7 @@ TOGETHER = -0.5  # correlation of new customers and churn: a better rival takes 
 STATE = ("price", "subscribers", "new", "churn", "requests", "thousand", "fixed", "cash")
 LIMITS = {"price": 1000, "subscribers": 100_000, "new": 10_000, "churn": 1, "requests": 100_000, "thousand": 1000,
           "fixed": 10_000_000, "cash": 100_000_000}
+BAND = "#cfe5f3"
 WIDTH, BOX = 640, (62, 84, 624, 292)
 
 
@@ -172,7 +173,7 @@ class BusinessCase(CourseWidget):
         at = lambda month, money: (axes.x(month), axes.y(money / 1000))  # noqa: E731
         upper = [at(i, pair[1]) for i, pair in enumerate(made["band"], 1)]
         lower = [at(i, pair[0]) for i, pair in enumerate(made["band"], 1)]
-        picture.polygon(upper + lower[::-1], SKY)
+        picture.polygon(upper + lower[::-1], BAND)
         axes.draw("month", "cash in thousands; the band holds 8 of 10 outcomes")
         picture.line([at(1, 0), at(MONTHS, 0)], INK, 1)
         picture.line([at(i, money) for i, money in enumerate(made["cash"], 1)], BLUE, 2.5)
