@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .engine.model import Check, Exercise, misconceptions_of
+from .engine.model import Check, Exercise, case_check, misconceptions_of
 
 
 def forecast_is_consistent(plan):
@@ -76,16 +76,6 @@ def monte_carlo_profit(z, mean, spread, correlation, profit):
     profits = profit(mean + spread * (z @ lower.T))
     loss = float(np.mean(profits < 0))
     return profits, loss, math.sqrt(loss * (1 - loss) / len(z))
-
-
-def _case_check(cases, oracle, why=""):
-    """A check: on each case the work must give what the oracle gives."""
-
-    def check(attempt):
-        for case in cases:
-            attempt.expect(case, oracle(*case), why)
-
-    return check
 
 
 # forecast_is_consistent
@@ -597,15 +587,15 @@ EXERCISES = (
             "The third is subscription[t] + other[t] - cost[t] against profit[t]. Compare abs(left - right) with 1.",
         ),
         checks=(
-            Check("no contradiction", _case_check(_on_plans(_plan(1), _plan(2, 5), _plan(3, 2)), _plan_oracle, "Every line of this plan follows.")),
-            Check("rounding", _case_check(_on_plans(*(kind(4, m, 1) for kind in _MISFIT for m in (0.6, -0.7))), _plan_oracle, "A difference below 1 is rounding.")),
-            Check("subscribers", _case_check(_on_plans(*(_subscribers(5 + y, m, y) for y in range(3) for m in (700, -1.8))), _plan_oracle,
+            Check("no contradiction", case_check(_on_plans(_plan(1), _plan(2, 5), _plan(3, 2)), _plan_oracle, "Every line of this plan follows.")),
+            Check("rounding", case_check(_on_plans(*(kind(4, m, 1) for kind in _MISFIT for m in (0.6, -0.7))), _plan_oracle, "A difference below 1 is rounding.")),
+            Check("subscribers", case_check(_on_plans(*(_subscribers(5 + y, m, y) for y in range(3) for m in (700, -1.8))), _plan_oracle,
                                              "The subscribers pay another sum.")),
-            Check("growth", _case_check(_on_plans(*(_growth(8 + y, m, y, 4) for y in (1, 2, 3) for m in (-1.9, 650))), _plan_oracle,
+            Check("growth", case_check(_on_plans(*(_growth(8 + y, m, y, 4) for y in (1, 2, 3) for m in (-1.9, 650))), _plan_oracle,
                                         "The income doesn't grow like that.")),
-            Check("profit", _case_check(_on_plans(*(_profit(12 + y, m, y) for y in range(3) for m in (1.7, -30_000)), _moved(15, 0, 1)), _plan_oracle,
+            Check("profit", case_check(_on_plans(*(_profit(12 + y, m, y) for y in range(3) for m in (1.7, -30_000)), _moved(15, 0, 1)), _plan_oracle,
                                         "The profit doesn't follow.")),
-            Check("random plans", _case_check([_plan_sample(np.random.default_rng(s)) for s in range(20, 40)], _plan_oracle)),
+            Check("random plans", case_check([_plan_sample(np.random.default_rng(s)) for s in range(20, 40)], _plan_oracle)),
         ),
         misconceptions=misconceptions_of(_PLAN_WRONG, _PLAN_HINTS),
         probes=_plan_probes,
@@ -623,11 +613,11 @@ EXERCISES = (
             "Before dividing: if price - variable is 0 or less, raise ValueError(...).",
         ),
         checks=(
-            Check("the article's case", _case_check([(100_000, 240, 0), (100_000, 240, 72)], _even_oracle, "100,000 a year, 240 a subscriber.")),
-            Check("exactly covered", _case_check([(600, 50, 30), (601, 50, 30), (599, 50, 30), (0, 9, 4)], _even_oracle)),
-            Check("no way", _case_check([(500, 20, 30), (500, 30, 30), (0, 4, 4)], _even_oracle, "A unit brings no more than it costs: ValueError.")),
-            Check("random cases", _case_check([_even_sample(np.random.default_rng(s)) for s in range(25)], _even_oracle)),
-            Check("large amounts", _case_check([(10**17 + 1, 10, 0)], lambda *case: 10**16 + 1, "Whole numbers stay exact.")),
+            Check("the article's case", case_check([(100_000, 240, 0), (100_000, 240, 72)], _even_oracle, "100,000 a year, 240 a subscriber.")),
+            Check("exactly covered", case_check([(600, 50, 30), (601, 50, 30), (599, 50, 30), (0, 9, 4)], _even_oracle)),
+            Check("no way", case_check([(500, 20, 30), (500, 30, 30), (0, 4, 4)], _even_oracle, "A unit brings no more than it costs: ValueError.")),
+            Check("random cases", case_check([_even_sample(np.random.default_rng(s)) for s in range(25)], _even_oracle)),
+            Check("large amounts", case_check([(10**17 + 1, 10, 0)], lambda *case: 10**16 + 1, "Whole numbers stay exact.")),
         ),
         misconceptions=misconceptions_of(_EVEN_WRONG, _EVEN_HINTS),
         probes=_even_probes,
@@ -646,11 +636,11 @@ EXERCISES = (
             "Two loops: for c, and for t from c on: table[c, t] = price * new[c] * (1 - churn) ** (t - c).",
         ),
         checks=(
-            Check("by hand", _case_check([(np.array([100, 0, 0]), 10.0, 0.1)], _cohort_oracle, "1000, 900, 810.")),
-            Check("two cohorts", _case_check([(np.array([8, 4]), 5.0, 0.5)], _cohort_oracle)),
-            Check("ends of churn", _case_check([(np.array([5, 6, 7]), 2.0, 0.0), (np.array([5, 6, 7]), 2.0, 1.0)], _cohort_oracle, "Nobody leaves; all leave.")),
-            Check("random cohorts", _case_check([_cohort_random(s) for s in range(8)], _cohort_oracle)),
-            Check("one month", _case_check([(np.array([3]), 7.5, 0.2)], _cohort_oracle)),
+            Check("by hand", case_check([(np.array([100, 0, 0]), 10.0, 0.1)], _cohort_oracle, "1000, 900, 810.")),
+            Check("two cohorts", case_check([(np.array([8, 4]), 5.0, 0.5)], _cohort_oracle)),
+            Check("ends of churn", case_check([(np.array([5, 6, 7]), 2.0, 0.0), (np.array([5, 6, 7]), 2.0, 1.0)], _cohort_oracle, "Nobody leaves; all leave.")),
+            Check("random cohorts", case_check([_cohort_random(s) for s in range(8)], _cohort_oracle)),
+            Check("one month", case_check([(np.array([3]), 7.5, 0.2)], _cohort_oracle)),
         ),
         misconceptions=misconceptions_of(_COHORT_WRONG, _COHORT_HINTS),
         probes=_cohort_probes,
@@ -668,10 +658,10 @@ EXERCISES = (
             "np.array([series[t] - forecast(series[:t]) for t in ...])",
         ),
         checks=(
-            Check("the last number", _case_check([(np.array([1.0, 4.0, 9.0, 16.0]), _last, 1)], _walk_oracle, "The forecast is the last known number.")),
-            Check("methods", _case_check([_walk_case(1, 8, 3, m) for m in range(4)], _walk_oracle)),
-            Check("starts", _case_check([_walk_case(2, 8, s) for s in (1, 2, 7)], _walk_oracle)),
-            Check("random series", _case_check([_walk_sample(np.random.default_rng(s)) for s in range(10)], _walk_oracle)),
+            Check("the last number", case_check([(np.array([1.0, 4.0, 9.0, 16.0]), _last, 1)], _walk_oracle, "The forecast is the last known number.")),
+            Check("methods", case_check([_walk_case(1, 8, 3, m) for m in range(4)], _walk_oracle)),
+            Check("starts", case_check([_walk_case(2, 8, s) for s in (1, 2, 7)], _walk_oracle)),
+            Check("random series", case_check([_walk_sample(np.random.default_rng(s)) for s in range(10)], _walk_oracle)),
         ),
         misconceptions=misconceptions_of(_WALK_WRONG, _WALK_HINTS),
         probes=_walk_probes,
@@ -690,11 +680,11 @@ EXERCISES = (
             "loss = np.mean(profits < 0), a share p of N draws; its standard error is the root of p (1 - p) / N. Return both as floats.",
         ),
         checks=(
-            Check("independent inputs", _case_check([(*_draws(1)[:3], np.eye(3), _margin)], _draws_oracle, "The inputs are independent.")),
-            Check("two inputs", _case_check([_draws(2, 30, 2, _sum)], _draws_oracle)),
-            Check("three and four", _case_check([_draws(3), _draws(4, 25, 4, _sum)], _draws_oracle)),
-            Check("profits of 0", _case_check([_draws(5, 60, 3, _whole), _draws(6, 60, 2, _whole)], _draws_oracle, "Some profits are exactly 0: no loss.")),
-            Check("never a loss", _case_check([(*_draws(7)[:4], lambda x: np.exp(x[:, 0]))], _draws_oracle)),
+            Check("independent inputs", case_check([(*_draws(1)[:3], np.eye(3), _margin)], _draws_oracle, "The inputs are independent.")),
+            Check("two inputs", case_check([_draws(2, 30, 2, _sum)], _draws_oracle)),
+            Check("three and four", case_check([_draws(3), _draws(4, 25, 4, _sum)], _draws_oracle)),
+            Check("profits of 0", case_check([_draws(5, 60, 3, _whole), _draws(6, 60, 2, _whole)], _draws_oracle, "Some profits are exactly 0: no loss.")),
+            Check("never a loss", case_check([(*_draws(7)[:4], lambda x: np.exp(x[:, 0]))], _draws_oracle)),
             Check("exactly uncorrelated draws", _check_made_correlation),
         ),
         misconceptions=misconceptions_of(_DRAWS_WRONG, _DRAWS_HINTS),
