@@ -45,8 +45,7 @@ def cohort_revenue(new, price, churn):
     """What each month's new customers pay, month by month.
 
     new (T,): how many come in each month; price: what a customer pays in each month, the first one included, in full
-    churn: share of the customers that leaves from one month to the next
-    -> float array (T, T): row c is the cohort of month c, column t is what it pays in month t
+    churn: share that leaves from one month to the next -> float array (T, T): row c is the cohort of month c, column t month t
     """
     table = np.zeros((len(new), len(new)))
     for c in range(len(new)):
@@ -59,8 +58,7 @@ def walk_forward(series, forecast, start):
     """Errors of a method that forecasts the next number from all numbers before it, and from nothing else.
 
     series (T,): float array; forecast: a function of a float array, the past -> a forecast of the number after it
-    start: the first number that is forecast, 1 <= start < T
-    -> float array (T - start,): what came minus what was forecast, for start, start + 1, ...
+    start: the first that is forecast, 1 <= start < T -> float array (T - start,): what came minus what was forecast
     """
     return np.array([series[t] - forecast(series[:t]) for t in range(start, len(series))])
 
@@ -68,9 +66,8 @@ def walk_forward(series, forecast, start):
 def monte_carlo_profit(z, mean, spread, correlation, profit):
     """Profits for inputs that vary together, and how often there is a loss.
 
-    z (N, k): independent standard normal numbers; mean, spread (k,): mean and standard deviation of each input
-    correlation (k, k): of the inputs; profit: a function from inputs (N, k) to profits (N,)
-    -> profits (N,); the share of them below 0, a float; and the standard error of that share, a float
+    z (N, k): independent standard normal numbers; mean, spread (k,): mean and standard deviation of each input; correlation
+    (k, k); profit: a function, inputs (N, k) -> profits (N,). Returns the profits, the share below 0 and its standard error
     """
     lower = np.linalg.cholesky(correlation)
     profits = profit(mean + spread * (z @ lower.T))
@@ -590,11 +587,11 @@ EXERCISES = (
             Check("no contradiction", case_check(_on_plans(_plan(1), _plan(2, 5), _plan(3, 2)), _plan_oracle, "Every line of this plan follows.")),
             Check("rounding", case_check(_on_plans(*(kind(4, m, 1) for kind in _MISFIT for m in (0.6, -0.7))), _plan_oracle, "A difference below 1 is rounding.")),
             Check("subscribers", case_check(_on_plans(*(_subscribers(5 + y, m, y) for y in range(3) for m in (700, -1.8))), _plan_oracle,
-                                             "The subscribers pay another sum.")),
+                                            "The subscribers pay another sum.")),
             Check("growth", case_check(_on_plans(*(_growth(8 + y, m, y, 4) for y in (1, 2, 3) for m in (-1.9, 650))), _plan_oracle,
-                                        "The income doesn't grow like that.")),
+                                       "The income doesn't grow like that.")),
             Check("profit", case_check(_on_plans(*(_profit(12 + y, m, y) for y in range(3) for m in (1.7, -30_000)), _moved(15, 0, 1)), _plan_oracle,
-                                        "The profit doesn't follow.")),
+                                       "The profit doesn't follow.")),
             Check("random plans", case_check([_plan_sample(np.random.default_rng(s)) for s in range(20, 40)], _plan_oracle)),
         ),
         misconceptions=misconceptions_of(_PLAN_WRONG, _PLAN_HINTS),
@@ -680,8 +677,8 @@ EXERCISES = (
             "loss = np.mean(profits < 0), a share p of N draws; its standard error is the root of p (1 - p) / N. Return both as floats.",
         ),
         checks=(
-            Check("independent inputs", case_check([(*_draws(1)[:3], np.eye(3), _margin)], _draws_oracle, "The inputs are independent.")),
             Check("two inputs", case_check([_draws(2, 30, 2, _sum)], _draws_oracle)),
+            Check("independent inputs", case_check([(*_draws(1)[:3], np.eye(3), _margin)], _draws_oracle, "The inputs are independent.")),
             Check("three and four", case_check([_draws(3), _draws(4, 25, 4, _sum)], _draws_oracle)),
             Check("profits of 0", case_check([_draws(5, 60, 3, _whole), _draws(6, 60, 2, _whole)], _draws_oracle, "Some profits are exactly 0: no loss.")),
             Check("never a loss", case_check([(*_draws(7)[:4], lambda x: np.exp(x[:, 0]))], _draws_oracle)),

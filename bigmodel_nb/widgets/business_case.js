@@ -42,11 +42,13 @@ export function whole(x) {
 export function verdict(made) {
   const even = made.even ? `No monthly loss from month ${made.even} on.` : "Month 36 still makes a loss.";
   const money = made.out ? `The money is gone in month ${made.out}.` : "The money lasts.";
-  return `Three years: ${whole(made.total)}. ${even} ${money}`;
+  return `${even} ${money}`;
 }
 
-export const chance = (made) =>
-  `Probability of a loss over three years: ${(100 * made.loss).toFixed(1)} %, standard error ${(100 * made.error).toFixed(1)}`;
+export function chance(made) {
+  const [loss, error] = [made.loss, made.error].map((x) => (Math.floor(1000 * x + 0.5) / 10).toFixed(1));
+  return `Profit of three years: ${whole(made.total)}. Probability of a loss: ${loss} %, standard error ${error}`;
+}
 
 function render({ model, el }) {
   const get = (name) => model.get(name);
@@ -57,10 +59,10 @@ function render({ model, el }) {
   const controls = {
     price: control("price", "price a month", 60, 0.5, (x) => x.toFixed(2)),
     churn: control("churn", "churn a month", 0.4, 0.005, percent),
-    subscribers: control("subscribers", "subscribers at the start", 1000, 5, whole),
+    subscribers: control("subscribers", "first subscribers", 1000, 5, whole),
     new: control("new", "new ones a month", 200, 1, whole),
     requests: control("requests", "requests a month", 5000, 50, whole),
-    thousand: control("thousand", "cost of 1,000 requests", 20, 0.05, (x) => x.toFixed(2)),
+    thousand: control("thousand", "cost per thousand", 20, 0.05, (x) => x.toFixed(2)),
     fixed: control("fixed", "fixed cost a month", 30000, 100, whole),
     cash: control("cash", "cash at the start", 500000, 1000, whole),
   };
@@ -97,7 +99,7 @@ function render({ model, el }) {
       s("polygon", { points: band.join(" "), fill: colour("first"), opacity: 0.22 }), ...marks, ...months,
       line(LEFT, y(0), width - RIGHT, y(0), { stroke: colour("ink") }), ...even,
       s("polyline", { points: points(made.cash).join(" "), fill: "none", stroke: colour("first"), "stroke-width": 2.5, class: "cash" }),
-      text((LEFT + width) / 2, BOTTOM + 35, "cash by month; the band holds 8 of 10 outcomes", "middle"),
+      text((LEFT + width) / 2, BOTTOM + 35, width > 420 ? "cash by month; the band holds 8 of 10 outcomes" : "cash; band: 8 of 10 outcomes", "middle"),
     );
   }
 

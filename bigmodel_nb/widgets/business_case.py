@@ -94,23 +94,24 @@ def forecast(
 
 
 def verdict(made: dict[str, Any]) -> str:
-    """The result in words.
+    """When the losses end, and whether the money does.
 
-    >>> verdict({"total": -1234.5, "even": None, "out": 7, "loss": 0.9, "error": 0.015})
-    'Three years: -1,235. Month 36 still makes a loss. The money is gone in month 7.'
+    >>> verdict({"even": None, "out": 7})
+    'Month 36 still makes a loss. The money is gone in month 7.'
     """
     even = f"No monthly loss from month {made['even']} on." if made["even"] else "Month 36 still makes a loss."
     money = f"The money is gone in month {made['out']}." if made["out"] else "The money lasts."
-    return f"Three years: {whole(made['total'])}. {even} {money}"
+    return f"{even} {money}"
 
 
 def chance(made: dict[str, Any]) -> str:
-    """The probability of a loss, with its standard error.
+    """The profit, and the probability of a loss with its standard error.
 
-    >>> chance({"loss": 0.305, "error": 0.023})
-    'Probability of a loss over three years: 30.5 %, standard error 2.3'
+    >>> chance({"total": -1234.5, "loss": 0.305, "error": 0.023})
+    'Profit of three years: -1,235. Probability of a loss: 30.5 %, standard error 2.3'
     """
-    return f"Probability of a loss over three years: {100 * made['loss']:.1f} %, standard error {100 * made['error']:.1f}"
+    loss, error = (math.floor(1000 * made[name] + 0.5) / 10 for name in ("loss", "error"))
+    return f"Profit of three years: {whole(made['total'])}. Probability of a loss: {loss:.1f} %, standard error {error:.1f}"
 
 
 def whole(x: float) -> str:

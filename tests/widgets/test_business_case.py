@@ -93,16 +93,16 @@ def test_whole_amounts(x, text):
 
 
 def test_verdict_without_an_end():
-    assert verdict(BusinessCase(price=0).figures).split(". ")[1] == "Month 36 still makes a loss"
-    assert verdict(BusinessCase(fixed=0).figures).endswith("No monthly loss from month 1 on. The money lasts.")
+    assert verdict(BusinessCase(price=0).figures).split(". ")[0] == "Month 36 still makes a loss"
+    assert verdict(BusinessCase(fixed=0).figures) == "No monthly loss from month 1 on. The money lasts."
 
 
 def test_text_form_and_picture_are_of_the_start():
     widget = BusinessCase(*CASE)
     text, svg = repr(widget), widget.static_svg()
     assert text == (
-        "BusinessCase: Three years: -13,386. No monthly loss from month 21 on. The money is gone in month 8. "
-        "Probability of a loss over three years: 64.5 %, standard error 2.4"
+        "BusinessCase: No monthly loss from month 21 on. The money is gone in month 8. "
+        "Profit of three years: -13,386. Probability of a loss: 64.5 %, standard error 2.4"
     )
     for words in ("cash in thousands; the band holds 8 of 10 outcomes", "No monthly loss from month 21 on."):
         assert words in svg
