@@ -6,7 +6,7 @@ import statistics
 
 import numpy as np
 
-from .engine.model import Check, Exercise, Failed, Misconception
+from .engine.model import Check, Exercise, Failed, Misconception, case_check
 
 IGNORED = -100  # the label of a place where nothing is to be predicted
 
@@ -117,16 +117,6 @@ def all_reduce_mean(gradients, counts):
         if count > 0:
             mean = [m + count / total * g for m, g in zip(mean, own)]
     return mean
-
-
-def _case_check(cases, oracle, why=""):
-    """A check: on each case the work must give what the oracle gives."""
-
-    def check(attempt):
-        for case in cases:
-            attempt.expect(case, oracle(*case), why)
-
-    return check
 
 
 # median_seconds
@@ -1038,16 +1028,16 @@ EXERCISES = (
             "Append each difference to a list and return statistics.median of it.",
         ),
         checks=(
-            Check("one call", _case_check([((9.0, 4.0), 0.5, 0.0, 1, 1), ((4.0,), 0.5, 0.0, 0, 1)], _seconds_oracle,
-                                          "The call that counts takes 4.5 seconds.")),
-            Check("warm-up", _case_check([((9.0, 8.0, 2.0, 2.0, 2.0), 0.25, 0.0, 2, 3)], _seconds_oracle,
-                                         "The first two calls take longer and must not count.")),
-            Check("work begun before", _case_check([((3.0, 3.0), 0.5, 20.0, 0, 1)], _seconds_oracle,
-                                                   "When the clock starts, work for 20 seconds was waiting.")),
-            Check("the median", _case_check([((1.0, 5.0, 90.0, 4.0, 2.0, 3.0), 0.0, 0.0, 1, n) for n in (1, 2, 3, 4, 5)],
-                                            _seconds_oracle)),
-            Check("random machines", _case_check([_seconds_sample(np.random.default_rng(s)) for s in range(12)],
-                                                 _seconds_oracle)),
+            Check("one call", case_check([((9.0, 4.0), 0.5, 0.0, 1, 1), ((4.0,), 0.5, 0.0, 0, 1)], _seconds_oracle,
+                                         "The call that counts takes 4.5 seconds.")),
+            Check("warm-up", case_check([((9.0, 8.0, 2.0, 2.0, 2.0), 0.25, 0.0, 2, 3)], _seconds_oracle,
+                                        "The first two calls take longer and must not count.")),
+            Check("work begun before", case_check([((3.0, 3.0), 0.5, 20.0, 0, 1)], _seconds_oracle,
+                                                  "When the clock starts, work for 20 seconds was waiting.")),
+            Check("the median", case_check([((1.0, 5.0, 90.0, 4.0, 2.0, 3.0), 0.0, 0.0, 1, n) for n in (1, 2, 3, 4, 5)],
+                                           _seconds_oracle)),
+            Check("random machines", case_check([_seconds_sample(np.random.default_rng(s)) for s in range(12)],
+                                                _seconds_oracle)),
         ),
         misconceptions=_SECONDS_MISCONCEPTIONS,
         probes=_seconds_probes,
@@ -1069,9 +1059,9 @@ EXERCISES = (
             "tokens_per_second / peak.",
         ),
         checks=(
-            Check("one layer, by hand", _case_check([(1.0, 1.0, 1, 1, 1, 1), (1.0, 1.0, 1, 2, 3, 5)], _mfu_oracle)),
-            Check("the pocket", _case_check([(3000.0, 1.8e11, 6, 256, 4096, 128)], _mfu_oracle)),
-            Check("random models", _case_check(_mfu_random, _mfu_oracle)),
+            Check("one layer, by hand", case_check([(1.0, 1.0, 1, 1, 1, 1), (1.0, 1.0, 1, 2, 3, 5)], _mfu_oracle)),
+            Check("the pocket", case_check([(3000.0, 1.8e11, 6, 256, 4096, 128)], _mfu_oracle)),
+            Check("random models", case_check(_mfu_random, _mfu_oracle)),
             Check("speed and peak", _check_mfu_linear),
         ),
         misconceptions=_MFU_MISCONCEPTIONS,
@@ -1092,11 +1082,11 @@ EXERCISES = (
             "With checkpointing: n_layer * d_model + max(16 * d_model, 2 * d_model + vocab_size).",
         ),
         checks=(
-            Check("by hand", _case_check(_memory_by_hand, _memory_oracle)),
-            Check("checkpointing", _case_check(_memory_checkpoint, _memory_oracle,
-                                               "With checkpointing, the larger of block and head counts.")),
-            Check("the pocket", _case_check([(5_853_184, 6, 256, 4096, 16, 128)], _memory_oracle)),
-            Check("random models", _case_check(_memory_random, _memory_oracle)),
+            Check("by hand", case_check(_memory_by_hand, _memory_oracle)),
+            Check("checkpointing", case_check(_memory_checkpoint, _memory_oracle,
+                                              "With checkpointing, the larger of block and head counts.")),
+            Check("the pocket", case_check([(5_853_184, 6, 256, 4096, 16, 128)], _memory_oracle)),
+            Check("random models", case_check(_memory_random, _memory_oracle)),
         ),
         misconceptions=_MEMORY_MISCONCEPTIONS,
         probes=_memory_probes,

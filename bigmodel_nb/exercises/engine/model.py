@@ -27,6 +27,16 @@ class Check:
     run: Callable[[Any], None]
 
 
+def case_check(cases: Sequence[Case], oracle: Callable, why: str = "") -> Callable:
+    """A check's `run`: on each case the work must give what the oracle gives."""
+
+    def check(attempt) -> None:
+        for case in cases:
+            attempt.expect(case, oracle(*case), why)
+
+    return check
+
+
 @dataclass(frozen=True)
 class Misconception:
     """A wrong implementation that learners really write, and the hint that it must trigger.
