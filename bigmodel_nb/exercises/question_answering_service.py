@@ -9,7 +9,7 @@ from collections import Counter
 
 import numpy as np
 
-from .engine.model import Check, Exercise, Failed, misconceptions_of
+from .engine.model import Check, Exercise, Failed, case_check, misconceptions_of
 
 
 def bm25_score(query, documents, k1=1.5, b=0.75):
@@ -100,16 +100,6 @@ def access_is_safe(allowed, issue, permissions):
             if allowed(token, action, 100) or any(allowed(text, action, 99) for text in ["", *forged]):
                 return False
     return True
-
-
-def _case_check(cases, oracle, why=""):
-    """A check: on each case the work must give what the oracle gives."""
-
-    def check(attempt):
-        for case in cases:
-            attempt.expect(case, oracle(*case), why)
-
-    return check
 
 
 # bm25_score
@@ -680,7 +670,7 @@ def _door_oracle(name):
 
 
 def _door_check(why, *names):
-    return _case_check([(name,) for name in names], _door_oracle, why)
+    return case_check([(name,) for name in names], _door_oracle, why)
 
 
 def _door_sample(rng):
@@ -760,12 +750,12 @@ EXERCISES = (
             "idf = math.log(1 + (N - n + 0.5) / (n + 0.5)); the bracket is 1 - b + b * lengths / lengths.mean().",
         ),
         checks=(
-            Check("by hand", _case_check([(["free"], _BM25_DOCUMENTS), (["return"], _BM25_DOCUMENTS)], _bm25_oracle)),
-            Check("several words", _case_check([(["in", "days", "free"], _BM25_DOCUMENTS), (["in", "in"], _BM25_DOCUMENTS)], _bm25_oracle)),
-            Check("nothing known", _case_check([(["new"], _BM25_DOCUMENTS), ([], _BM25_DOCUMENTS), (["a"], [["a"], []])], _bm25_oracle,
+            Check("by hand", case_check([(["free"], _BM25_DOCUMENTS), (["return"], _BM25_DOCUMENTS)], _bm25_oracle)),
+            Check("several words", case_check([(["in", "days", "free"], _BM25_DOCUMENTS), (["in", "in"], _BM25_DOCUMENTS)], _bm25_oracle)),
+            Check("nothing known", case_check([(["new"], _BM25_DOCUMENTS), ([], _BM25_DOCUMENTS), (["a"], [["a"], []])], _bm25_oracle,
                                                "Here a word or a document is empty or unknown.")),
-            Check("k1 and b", _case_check([(["return"], _BM25_DOCUMENTS, 0.5, 0.0), (["return", "in"], _BM25_DOCUMENTS, 2.0, 1.0)], _bm25_oracle)),
-            Check("random documents", _case_check(_bm25_random, _bm25_oracle)),
+            Check("k1 and b", case_check([(["return"], _BM25_DOCUMENTS, 0.5, 0.0), (["return", "in"], _BM25_DOCUMENTS, 2.0, 1.0)], _bm25_oracle)),
+            Check("random documents", case_check(_bm25_random, _bm25_oracle)),
         ),
         misconceptions=misconceptions_of(_BM25_WRONG, _BM25_HINTS),
         probes=_bm25_probes,
@@ -783,11 +773,11 @@ EXERCISES = (
             "ranks = [rank for rank, id in enumerate(ranking, 1) if id in right]",
         ),
         checks=(
-            Check("by hand", _case_check([([["a", "b"]], [{"a"}]), ([["a", "b"]], [{"b"}]), ([["a", "b"], ["b", "a"]], [{"a"}, {"a"}])], _mrr_oracle)),
-            Check("several right ones", _case_check([([["a", "b", "c", "d"]], [{"b", "d"}]), ([["c", "a", "b"]], [{"a", "b"}])], _mrr_oracle)),
-            Check("not found", _case_check([([["a", "b"], ["c"]], [{"z"}, {"c"}]), ([[], ["a"]], [{"z"}, {"a"}]), ([["a"]], [{"b"}])], _mrr_oracle,
+            Check("by hand", case_check([([["a", "b"]], [{"a"}]), ([["a", "b"]], [{"b"}]), ([["a", "b"], ["b", "a"]], [{"a"}, {"a"}])], _mrr_oracle)),
+            Check("several right ones", case_check([([["a", "b", "c", "d"]], [{"b", "d"}]), ([["c", "a", "b"]], [{"a", "b"}])], _mrr_oracle)),
+            Check("not found", case_check([([["a", "b"], ["c"]], [{"z"}, {"c"}]), ([[], ["a"]], [{"z"}, {"a"}]), ([["a"]], [{"b"}])], _mrr_oracle,
                                            "One list has no right document.")),
-            Check("random lists", _case_check(_mrr_random, _mrr_oracle)),
+            Check("random lists", case_check(_mrr_random, _mrr_oracle)),
         ),
         misconceptions=misconceptions_of(_MRR_WRONG, _MRR_HINTS),
         probes=_mrr_probes,
@@ -806,15 +796,15 @@ EXERCISES = (
             "In the except block: if it was the last attempt, or waited + wait > budget, a bare raise. Sleep after it.",
         ),
         checks=(
-            Check("works soon", _case_check([((None, "ok"), _DRAWS), (("ok",), _DRAWS), ((None, None, "ok"), (1 / 3,))], _retry_oracle)),
-            Check("waits double up to cap", _case_check([((None,), (0.5,), 8, 1.0, 5.0, 99.0), ((None,), _DRAWS, 6, 0.25, 1.0, 99.0)], _retry_oracle)),
-            Check("the service says when", _case_check([((3.0, "ok"), _DRAWS), ((0.01, "ok"), _DRAWS), ((12.0, 0.0, "ok"), _DRAWS)], _retry_oracle,
+            Check("works soon", case_check([((None, "ok"), _DRAWS), (("ok",), _DRAWS), ((None, None, "ok"), (1 / 3,))], _retry_oracle)),
+            Check("waits double up to cap", case_check([((None,), (0.5,), 8, 1.0, 5.0, 99.0), ((None,), _DRAWS, 6, 0.25, 1.0, 99.0)], _retry_oracle)),
+            Check("the service says when", case_check([((3.0, "ok"), _DRAWS), ((0.01, "ok"), _DRAWS), ((12.0, 0.0, "ok"), _DRAWS)], _retry_oracle,
                                                        "The failure has a .retry_after.")),
-            Check("other errors", _case_check([(("fatal",), _DRAWS), ((None, "fatal"), _DRAWS)], _retry_oracle, "A ValueError is not temporary.")),
-            Check("gives up", _case_check([((None,), _DRAWS), ((None,), _DRAWS, 1), ((None, None, "ok"), _DRAWS, 2)], _retry_oracle)),
-            Check("budget", _case_check([((None,), (0.5,), 9, 2.0, 8.0, 3.0), ((2.0,), (0.5,), 9, 1.0, 2.0, 4.0), ((30.0,), _DRAWS)], _retry_oracle,
+            Check("other errors", case_check([(("fatal",), _DRAWS), ((None, "fatal"), _DRAWS)], _retry_oracle, "A ValueError is not temporary.")),
+            Check("gives up", case_check([((None,), _DRAWS), ((None,), _DRAWS, 1), ((None, None, "ok"), _DRAWS, 2)], _retry_oracle)),
+            Check("budget", case_check([((None,), (0.5,), 9, 2.0, 8.0, 3.0), ((2.0,), (0.5,), 9, 1.0, 2.0, 4.0), ((30.0,), _DRAWS)], _retry_oracle,
                                         "The waits together may take `budget` seconds.")),
-            Check("random services", _case_check(_retry_random, _retry_oracle)),
+            Check("random services", case_check(_retry_random, _retry_oracle)),
         ),
         misconceptions=misconceptions_of(_RETRY_WRONG, _RETRY_HINTS),
         probes=_retry_probes,
@@ -860,11 +850,11 @@ EXERCISES = (
             'hashlib.sha256((record["previous"] + record["entry"]).encode()).hexdigest(). At the end compare with last, if given.',
         ),
         checks=(
-            Check("sound logs", _case_check(_audit_sound, _audit_oracle, "This log is sound.")),
-            Check("an entry edited", _case_check(_audit_edited, _audit_oracle, "An entry or a hash was changed.")),
-            Check("edited and hashed anew", _case_check(_audit_linked, _audit_oracle, "An entry was changed and its own hash made anew.")),
-            Check("records moved", _case_check(_audit_moved, _audit_oracle, "Records were taken out, exchanged or doubled.")),
-            Check("the end", _case_check(_audit_ends, _audit_oracle, "The log doesn't end as it must.")),
+            Check("sound logs", case_check(_audit_sound, _audit_oracle, "This log is sound.")),
+            Check("an entry edited", case_check(_audit_edited, _audit_oracle, "An entry or a hash was changed.")),
+            Check("edited and hashed anew", case_check(_audit_linked, _audit_oracle, "An entry was changed and its own hash made anew.")),
+            Check("records moved", case_check(_audit_moved, _audit_oracle, "Records were taken out, exchanged or doubled.")),
+            Check("the end", case_check(_audit_ends, _audit_oracle, "The log doesn't end as it must.")),
         ),
         misconceptions=misconceptions_of(_AUDIT_WRONG, _AUDIT_HINTS),
         probes=_audit_probes,
