@@ -50,6 +50,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "robust_and_multimodal": {"fgsm", "adversarial_step", "fusion_early", "fusion_late", "group_rates"},
     "support_assistant": {"format_chat", "loss_mask", "threshold_for_precision"},
     "gpu_and_scale": {"estimate_memory", "accumulate_gradients", "all_reduce_mean", "mfu"},
+    "read_the_articles": {"graph_check", "verdict_table"},
     "pretrain_and_transfer": {"mask_tokens", "pool", "freeze_except", "learning_curve_point"},
 }
 RULES: list[Rule] = []
