@@ -563,6 +563,7 @@ def _always_twenty(experiment, holds, fails, n):
 
 
 _APART_WRONG = {
+    "answers_turned_round": (_apart_with(lambda right, wrong, n: 10 * wrong >= 9 * n and 10 * right <= n),),
     "never_tried_where_the_claim_fails": (_apart_with(lambda right, wrong, n: 10 * right >= 9 * n),),
     "never_tried_where_the_claim_holds": (_apart_with(lambda right, wrong, n: 10 * wrong <= n),),
     "one_draw_only": (_apart_with(seeds=lambda n: [0] * n),),
@@ -572,7 +573,6 @@ _APART_WRONG = {
     "any_difference_is_enough": (_apart_with(lambda right, wrong, n: right > wrong),),
     "opposite_accepted": (_apart_with(lambda right, wrong, n: 10 * abs(right - wrong) >= 8 * n),),
     "difference_of_the_shares": (_apart_with(lambda right, wrong, n: 10 * (right - wrong) >= 8 * n),),
-    "answers_turned_round": (_apart_with(lambda right, wrong, n: 10 * wrong >= 9 * n and 10 * right <= n),),
     "n_ignored": (_always_twenty,),
     "first_seed_left_out": (_apart_with(seeds=lambda n: range(1, n + 1)),),
     "once_is_enough": (_apart_with(lambda right, wrong, n: right > 0 and 10 * wrong <= n),),

@@ -108,7 +108,7 @@ class ClaimsBoard(CourseWidget):
             for verdict in VERDICTS:
                 n = table[article, verdict]
                 picture.rect(x, y, n * unit, BAR, COLOURS[verdict]) if n else None
-                if n * unit > 14:
+                if n * unit > 7:
                     picture.text(x + n * unit / 2, y + 16, str(n), 11, INK, "middle")
                 x += n * unit
             picture.text(x + 8, y + 16, str(totals[article]), 12, FAINT)
