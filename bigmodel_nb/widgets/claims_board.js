@@ -58,7 +58,7 @@ function render({ model, el }) {
   function card(row) {
     const mark = (verdict) => h("b", { class: `mark v${verdicts.indexOf(verdict)}` }, verdict);
     const also = row.also ? [" or ", mark(row.also)] : [];
-    const places = Object.entries(row.places).map(([article, lines]) => `${article}, line ${lines}`).join("; ");
+    const places = Object.entries(row.places).map(([article, lines]) => `${article}, line${/[,-]/.test(lines) ? "s" : ""} ${lines}`).join("; ");
     return h("article", { role: "listitem" },
       h("p", { class: "head" }, h("strong", {}, row.id), " ", mark(row.verdict), ...also, h("span", { class: "faint" }, `article ${places}`)),
       h("p", {}, row.claim),

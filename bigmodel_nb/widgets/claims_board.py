@@ -30,7 +30,7 @@ class ClaimsBoard(CourseWidget):
     """All claims with verdict, correction and reference; words to search and four filters.
 
     claims: rows as `bn.datasets.claims()` gives them, which is also the default
-    query: words that must all occur; article, verdict, lesson, how: what to show, None for all. All
+    query: words that must all occur; article, verdict (first or second), lesson, how: what to show, None for all. All
     five can be changed later, from Python or in the view: `board.verdict = "wrong"`.
     Errors: DataError for rows of another form and for a filter that no claim could meet.
 
@@ -38,7 +38,7 @@ class ClaimsBoard(CourseWidget):
     >>> board
     ClaimsBoard of 159 claims: 36 right, 31 sloppy or misleading, 49 wrong, 16 internally inconsistent, 23 unverifiable, 4 outdated or missing
     >>> board.shown
-    ['C132', 'C134', 'C144', 'C157']
+    ['C26', 'C128', 'C132', 'C134', 'C144', 'C157']
     """
 
     _esm = front_end("claims_board")
