@@ -39,9 +39,9 @@ def graph_check(nodes, edges, end, before):
     end: the id that everything should lead to; before: set of (label, label) in small letters, where the
     first is known to come before the second
     Labels are compared in small letters, without blanks at their ends.
-    -> dict of isolated: ids without any arrow; twice: labels that several ids carry, in small letters;
-       stranded: ids that have an arrow, but no way along the arrows to `end`; reversed: arrows (id, id)
-       from what comes later to what comes before. Four sorted lists
+    -> dict of four sorted lists. isolated: ids without any arrow; twice: labels that several ids carry, in
+       small letters; stranded: ids that have an arrow, but no way along the arrows to `end`; reversed:
+       arrows (id, id) from what comes later to what comes before
     """
     label = {node: text.strip().lower() for node, text in nodes.items()}
     touched = {node for edge in edges for node in edge}
