@@ -53,6 +53,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "gpu_and_scale": {"estimate_memory", "accumulate_gradients", "all_reduce_mean", "mfu"},
     "question_answering_service": {"bm25_score", "retry_with_backoff", "verify_audit_log"},
     "business_case": {"break_even", "cohort_revenue", "monte_carlo_profit"},
+    "read_the_articles": {"graph_check", "verdict_table"},
     "pretrain_and_transfer": {"mask_tokens", "pool", "freeze_except", "learning_curve_point"},
     "gallery_pictures_and_sound": set(),
     "gallery_people_and_money": set(),
