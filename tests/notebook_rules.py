@@ -51,6 +51,11 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "support_assistant": {"format_chat", "loss_mask", "threshold_for_precision"},
     "gpu_and_scale": {"estimate_memory", "accumulate_gradients", "all_reduce_mean", "mfu"},
     "pretrain_and_transfer": {"mask_tokens", "pool", "freeze_except", "learning_curve_point"},
+    "clinic": {
+        "padding_counts", "shares_luck", "weights_do_not_sum_to_one", "may_charge_twice", "depends_on_test_rows",
+        "wrong_for_bytes", "scores_another_token", "evaluates_in_training_mode", "is_another_divergence",
+        "keeps_other_weights",
+    },
 }
 RULES: list[Rule] = []
 
