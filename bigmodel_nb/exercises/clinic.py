@@ -155,7 +155,7 @@ def is_another_divergence(divergence):
 def may_charge_twice(pay):
     """True if a customer can be charged more than once for one order -> bool.
 
-    pay(send, amount, order) -> receipt, or it raises TimeoutError. What you test. It tries up to three times or more.
+    pay(send, amount, order) -> receipt, or it raises TimeoutError. What you test. It may try several times.
     send(amount, key) -> receipt: the bank, yours to write. It charges for a key that it has not seen yet, and for None
     each time. It may raise TimeoutError, and nobody knows whether it has charged before that.
     """
@@ -704,9 +704,9 @@ _TOKENS_WRONG = {
         "You compare with a model that looks two ahead. What of a program that doesn't shift at all?",
         lambda loss: _liked(loss, 2) < _liked(loss, 1),
     ),
-    "text_alternates": (
-        "In your text the token before is the token after, so an odd shift is as good as any other. "
-        "Let each token come once.",
+    "odd_shifts_pass": (
+        "A program that looks one back, or three ahead, passes. Let each token of your text come once, so that the one "
+        "before is not the one after, and count it as a fault if the right model is not liked better than others.",
         lambda loss: _liked(loss, 1, np.array([0, 1] * 5)) >= _liked(loss, 0, np.array([0, 1] * 5)),
     ),
 }
@@ -1179,6 +1179,10 @@ _DIVERGENCES_WRONG = {
     "zero_at_equal_only": (
         "You ask for 0 where p equals q. Every divergence gives that, in either direction.",
         lambda divergence: not np.isclose(divergence(_P, _P), 0),
+    ),
+    "sign_ignored": (
+        "A program that forgot the minus passes: your ratio doesn't see a sign. The divergence must be above 0.",
+        lambda divergence: not np.isclose(divergence(_P, _Q) * _kl(_Q, _P), divergence(_Q, _P) * _kl(_P, _Q)),
     ),
     "asymmetry_only": (
         "You ask whether both directions differ. They do in the wrong direction as well.",

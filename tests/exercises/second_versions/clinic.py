@@ -181,6 +181,10 @@ def see_saw_text(loss):
     return loss(other, text) >= loss(same, text)
 
 
+def two_rivals(loss):
+    return max(liking(loss, 1) - liking(loss, ahead) for ahead in (0, 2)) > 1e-12
+
+
 # weights_do_not_sum_to_one
 
 
@@ -333,6 +337,13 @@ def mirror(divergence):
     return divergence(p, q) <= 1e-9 or abs(divergence(p, q) / divergence(q, p) - 1) > 1e-6
 
 
+def ratio_only(divergence):
+    p, q = np.array([0.25, 0.75]), np.array([0.5, 0.5])
+    forth = 0.25 * math.log(0.5) + 0.75 * math.log(1.5)
+    back = 0.5 * math.log(2) - 0.5 * math.log(1.5)
+    return abs(divergence(p, q) / divergence(q, p) - forth / back) > 1e-6
+
+
 def nothing_at_equal(divergence):
     p = np.array([0.25, 0.25, 0.5])
     return abs(divergence(p, p)) > 1e-9
@@ -420,7 +431,7 @@ VERSIONS = {
         "zero_wanted": [not_zero],
         "echo_only": [echo_wins],
         "two_ahead_only": [second_wins],
-        "text_alternates": [see_saw_text],
+        "odd_shifts_pass": [see_saw_text, two_rivals],
         "answer_turned_round": [turned("scores_another_token")],
     },
     "clinic.weights_do_not_sum_to_one": {
@@ -457,6 +468,7 @@ VERSIONS = {
         "nats_wanted": [nats],
         "mirrored_pair": [mirror],
         "zero_at_equal_only": [nothing_at_equal],
+        "sign_ignored": [ratio_only],
         "asymmetry_only": [same_both_ways],
         "answer_turned_round": [turned("is_another_divergence")],
     },
