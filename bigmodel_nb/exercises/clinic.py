@@ -475,6 +475,23 @@ def _mean_over(model, batches):
     return float(np.mean([np.mean(model(x)) for x in batches]))
 
 
+def _switching(first="train", before=None, behind=None):
+    """An evaluation that calls methods of the model at first, and before and behind each batch."""
+
+    def evaluate(model, batches):
+        getattr(model, first)()
+        means = []
+        for x in batches:
+            if before:
+                getattr(model, before)()
+            means.append(np.mean(model(x)))
+            if behind:
+                getattr(model, behind)()
+        return float(np.mean(means))
+
+    return evaluate
+
+
 def _eval_first(model, batches):
     model.eval()
     return _mean_over(model, batches)
@@ -493,15 +510,6 @@ def _switches_back(model, batches):
         model.train()
 
 
-def _eval_each_time(model, batches):
-    means = []
-    for x in batches:
-        model.eval()
-        means.append(np.mean(model(x)))
-        model.train()
-    return float(np.mean(means))
-
-
 def _attribute_set(model, batches):
     model.training = False
     return _mean_over(model, batches)
@@ -516,23 +524,6 @@ def _train_then_eval(model, batches):
 def _not_called(model, batches):
     model.eval  # noqa: B018
     return _mean_over(model, batches)
-
-
-def _eval_after_first(model, batches):
-    means = []
-    for x in batches:
-        means.append(np.mean(model(x)))
-        model.eval()
-    return float(np.mean(means))
-
-
-def _train_in_the_loop(model, batches):
-    model.eval()
-    means = []
-    for x in batches:
-        means.append(np.mean(model(x)))
-        model.train()
-    return float(np.mean(means))
 
 
 def _seeded(model, batches):
@@ -550,14 +541,14 @@ _MODES = Programs(
     sound={"calls eval() first": _eval_first, "calls train(False) first": _train_false},
     odd={
         "calls eval(), and train() at the end": _switches_back,
-        "calls eval() before each batch and train() behind it": _eval_each_time,
+        "calls eval() before each batch and train() behind it": _switching(before="eval", behind="train"),
         "sets model.training to False": _attribute_set,
         "calls train() and then eval(), and takes the batches from behind": _train_then_eval,
     },
     faulty={"never changes the mode": _mean_over, "names model.eval and does not call it": _not_called},
     hidden={
-        "calls eval() behind the first batch": _eval_after_first,
-        "calls train() again inside the loop": _train_in_the_loop,
+        "calls eval() behind the first batch": _switching(behind="eval"),
+        "calls train() again inside the loop": _switching(first="eval", behind="train"),
         "seeds the random numbers and stays in training mode": _seeded,
         "calls eval() when all is done": _eval_afterwards,
     },
@@ -1367,8 +1358,9 @@ EXERCISES = (
         scores_another_token, 4, 15, "Item 7",
         (
             "Make a model that knows the text. Which of its relatives would the program like better, if it looked elsewhere?",
-            "Models that expect what stands -1, 0, 1 and 2 places ahead; the one with 1 must have the lowest loss of all.",
-            "ids = a permutation, place = np.argsort(ids); a model: lambda x: 9.0 * np.eye(12)[ids[(place[x] + distance) % 12]].",
+            "Take models that expect what stands -1, 0, 1 and 2 places ahead; the one with 1 must have the lowest loss.",
+            "ids = a permutation, place = np.argsort(ids); a model: "
+            "lambda x: 9.0 * np.eye(12)[ids[(place[x] + distance) % 12]].",
         ),
         _TOKENS_WRONG,
     ),

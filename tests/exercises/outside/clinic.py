@@ -63,40 +63,29 @@ def no_padding_at_all(summary):
     return not np.isclose(summary(losses, np.array([3, 3])), losses.mean())
 
 
+class Net:
+    def __init__(self):
+        self.training, self.modes = True, []
+
+    def train(self, mode=True):
+        self.training = mode
+
+    def eval(self):
+        self.training = False
+
+    def __call__(self, x):
+        self.modes.append(self.training)
+        return x
+
+
 def mode_before(evaluate):
-    class Net:
-        training = True
-
-        def train(self, mode=True):
-            self.training = mode
-
-        def eval(self):
-            self.training = False
-
-        def __call__(self, x):
-            return x
-
     return Net().training
 
 
 def more_training_than_not(evaluate):
-    modes = []
-
-    class Net:
-        training = True
-
-        def train(self, mode=True):
-            self.training = mode
-
-        def eval(self):
-            self.training = False
-
-        def __call__(self, x):
-            modes.append(self.training)
-            return x
-
-    evaluate(Net(), [np.ones(1)] * 4)
-    return sum(modes) > 3
+    net = Net()
+    evaluate(net, [np.ones(1)] * 4)
+    return sum(net.modes) > 3
 
 
 def same_token_everywhere(loss):
