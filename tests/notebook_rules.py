@@ -60,6 +60,11 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "gallery_health_and_machines": set(),
     "market_and_customers": {"kmeans_step", "ab_sample_size", "clv", "wilson_interval"},
     "preference_tuning": {"dpo_loss", "kl_penalty"},
+    "clinic": {
+        "padding_counts", "shares_luck", "weights_do_not_sum_to_one", "may_charge_twice", "depends_on_test_rows",
+        "wrong_for_bytes", "scores_another_token", "evaluates_in_training_mode", "is_another_divergence",
+        "keeps_other_weights",
+    },
 }
 RULES: list[Rule] = []
 
