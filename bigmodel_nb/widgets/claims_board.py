@@ -38,7 +38,7 @@ class ClaimsBoard(CourseWidget):
     >>> board
     ClaimsBoard of 159 claims: 36 right, 31 sloppy or misleading, 49 wrong, 16 internally inconsistent, 23 unverifiable, 4 outdated or missing
     >>> board.shown
-    ['C26', 'C128', 'C132', 'C134', 'C144', 'C157']
+    ['C26', 'C30', 'C113', 'C128', 'C132', 'C134', 'C144', 'C157']
     """
 
     _esm = front_end("claims_board")
