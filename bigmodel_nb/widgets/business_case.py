@@ -23,9 +23,9 @@ from .picture import FAINT, INK, Axes, Picture
 MONTHS, DRAWS = 36, 400
 SPREAD = (0.3, 0.25, 0.4)  # of the logarithms of new customers, churn and cost of requests
 TOGETHER = -0.5  # correlation of new customers and churn: a better rival takes both
-STATE = ("price", "subscribers", "new", "churn", "requests", "thousand", "fixed", "cash", "cac")
 LIMITS = {"price": 1000, "subscribers": 100_000, "new": 10_000, "churn": 1, "requests": 100_000, "thousand": 1000,
           "fixed": 10_000_000, "cash": 100_000_000, "cac": 100_000}
+STATE = tuple(LIMITS)
 BAND = "#cfe5f3"
 WIDTH, BOX = 640, (62, 84, 624, 292)
 
