@@ -1,26 +1,27 @@
 import { colour, fit, frame, h, listen, number, s, scale, slider, ticks } from "./base.js";
 
-const MONTHS = 36, STATE = ["price", "subscribers", "new", "churn", "requests", "thousand", "fixed", "cash"];
+const MONTHS = 36, STATE = ["price", "subscribers", "new", "churn", "requests", "thousand", "fixed", "cash", "cac"];
 const LEFT = 52, RIGHT = 12, TOP = 12, BOTTOM = 232;
 
 // The same formulas as in business_case.py.
-export function balance(price, subscribers, fresh, churn, requests, thousand, fixed, cash) {
-  const margin = price - (requests / 1000) * thousand, customers = [], profit = [], held = [];
+export function balance(price, subscribers, fresh, churn, requests, thousand, fixed, cash, cac) {
+  const margin = price - (requests / 1000) * thousand, winning = cac * fresh, customers = [], profit = [], held = [];
   let left = subscribers;
   for (let month = 0; month < MONTHS; month++) {
     if (month > 0) left = left * (1 - churn) + fresh;
-    cash += left * margin - fixed;
+    const gain = left * margin - fixed - winning;
+    cash += gain;
     customers.push(left);
-    profit.push(left * margin - fixed);
+    profit.push(gain);
     held.push(cash);
   }
-  return { customers, profit, cash: held };
+  return { customers, winning: Array(MONTHS).fill(winning), profit, cash: held };
 }
 
-export function forecast(sample, price, subscribers, fresh, churn, requests, thousand, fixed, cash) {
-  const made = balance(price, subscribers, fresh, churn, requests, thousand, fixed, cash);
+export function forecast(sample, price, subscribers, fresh, churn, requests, thousand, fixed, cash, cac) {
+  const made = balance(price, subscribers, fresh, churn, requests, thousand, fixed, cash, cac);
   const bad = made.profit.findLastIndex((x) => x < 0), gone = made.cash.findIndex((x) => x < 0);
-  const ends = sample.map(([a, b, c]) => balance(price, subscribers, fresh * a, Math.min(1, churn * b), requests, thousand * c, fixed, cash).cash);
+  const ends = sample.map(([a, b, c]) => balance(price, subscribers, fresh * a, Math.min(1, churn * b), requests, thousand * c, fixed, cash, cac).cash);
   const loss = ends.filter((end) => end[MONTHS - 1] < cash).length / ends.length, tenth = Math.floor(ends.length / 10);
   const band = made.cash.map((_, month) => {
     const values = Float64Array.from(ends, (end) => end[month]).sort();
@@ -59,12 +60,13 @@ function render({ model, el }) {
   const controls = {
     price: control("price", "price a month", 60, 0.5, (x) => x.toFixed(2)),
     churn: control("churn", "churn a month", 0.4, 0.005, percent),
-    subscribers: control("subscribers", "first subscribers", 1000, 5, whole),
     new: control("new", "new ones a month", 200, 1, whole),
+    cac: control("cac", "CAC per new one", 500, 1, whole),
     requests: control("requests", "requests a month", 5000, 50, whole),
     thousand: control("thousand", "cost per thousand", 20, 0.05, (x) => x.toFixed(2)),
-    fixed: control("fixed", "fixed cost a month", 30000, 100, whole),
+    subscribers: control("subscribers", "first subscribers", 1000, 5, whole),
     cash: control("cash", "cash at the start", 500000, 1000, whole),
+    fixed: control("fixed", "fixed cost a month", 30000, 100, whole),
   };
   const chart = s("svg", { role: "img" }), heading = h("p", { class: "verdict" }), odds = h("p", { class: "odds" });
   root.append(heading, odds, chart, h("div", { class: "grid" }, ...Object.values(controls).map((it) => it.root)));

@@ -23,9 +23,9 @@ from .picture import FAINT, INK, Axes, Picture
 MONTHS, DRAWS = 36, 400
 SPREAD = (0.3, 0.25, 0.4)  # of the logarithms of new customers, churn and cost of requests
 TOGETHER = -0.5  # correlation of new customers and churn: a better rival takes both
-STATE = ("price", "subscribers", "new", "churn", "requests", "thousand", "fixed", "cash")
 LIMITS = {"price": 1000, "subscribers": 100_000, "new": 10_000, "churn": 1, "requests": 100_000, "thousand": 1000,
-          "fixed": 10_000_000, "cash": 100_000_000}
+          "fixed": 10_000_000, "cash": 100_000_000, "cac": 100_000}
+STATE = tuple(LIMITS)
 BAND = "#cfe5f3"
 WIDTH, BOX = 640, (62, 84, 624, 292)
 
@@ -42,28 +42,30 @@ def factors() -> tuple[tuple[float, float, float], ...]:
 
 
 def balance(
-    price: float, subscribers: float, new: float, churn: float, requests: float, thousand: float, fixed: float, cash: float
+    price: float, subscribers: float, new: float, churn: float, requests: float, thousand: float, fixed: float, cash: float,
+    cac: float,
 ) -> dict[str, list[float]]:
-    """Customers, profit and cash at the end of each of 36 months.
+    """Customers, what was paid to win new ones, profit and cash at the end of each of 36 months.
 
-    >>> made = balance(20, 100, 10, 0.1, 500, 4, 900, 5000)
-    >>> [round(made[name][1]) for name in ("customers", "profit", "cash")]
-    [100, 900, 6800]
+    >>> made = balance(20, 100, 10, 0.1, 500, 4, 900, 5000, 30)
+    >>> [round(made[name][1]) for name in ("customers", "winning", "profit", "cash")]
+    [100, 300, 600, 6200]
     """
-    left, margin = subscribers, price - requests / 1000 * thousand
+    left, margin, winning = subscribers, price - requests / 1000 * thousand, cac * new
     customers, profit, held = [], [], []
     for month in range(MONTHS):
         left = left if month == 0 else left * (1 - churn) + new
-        cash += left * margin - fixed
+        gain = left * margin - fixed - winning
+        cash += gain
         customers.append(left)
-        profit.append(left * margin - fixed)
+        profit.append(gain)
         held.append(cash)
-    return {"customers": customers, "profit": profit, "cash": held}
+    return {"customers": customers, "winning": [winning] * MONTHS, "profit": profit, "cash": held}
 
 
 def forecast(
     sample: Sequence[Sequence[float]], price: float, subscribers: float, new: float, churn: float, requests: float,
-    thousand: float, fixed: float, cash: float,
+    thousand: float, fixed: float, cash: float, cac: float,
 ) -> dict[str, Any]:
     """All figures of the widget.
 
@@ -72,11 +74,11 @@ def forecast(
     with a total below 0, and error: its standard error; band: for each month what a tenth and nine
     tenths of the sample don't reach in cash.
     """
-    made = balance(price, subscribers, new, churn, requests, thousand, fixed, cash)
+    made = balance(price, subscribers, new, churn, requests, thousand, fixed, cash, cac)
     bad = [month for month, profit in enumerate(made["profit"], 1) if profit < 0]
     even = 1 if not bad else bad[-1] + 1 if bad[-1] < MONTHS else None
     ends = [
-        balance(price, subscribers, new * a, min(1.0, churn * b), requests, thousand * c, fixed, cash)["cash"]
+        balance(price, subscribers, new * a, min(1.0, churn * b), requests, thousand * c, fixed, cash, cac)["cash"]
         for a, b, c in sample
     ]
     loss = sum(end[-1] < cash for end in ends) / len(ends)
@@ -127,8 +129,9 @@ class BusinessCase(CourseWidget):
     """A subscription business over 36 months. Money is in one currency, `churn` a share of 1 a month.
 
     `subscribers` at the start pay `price` a month, `new` ones come in each later month; each makes
-    `requests` a month, which cost `thousand` for 1,000; `fixed` is spent each month; `cash` is there
-    at the start. `.figures` holds the numbers for the controls as they stand (see `forecast`).
+    `requests` a month, which cost `thousand` for 1,000; `fixed` is spent each month, and `cac` for each
+    of the new ones who come in the next; `cash` is there at the start. `.figures` holds the numbers for
+    the controls as they stand (see `forecast`).
     """
 
     _esm = front_end("business_case")
@@ -143,12 +146,13 @@ class BusinessCase(CourseWidget):
     thousand = t.Float().tag(sync=True)
     fixed = t.Float().tag(sync=True)
     cash = t.Float().tag(sync=True)
+    cac = t.Float().tag(sync=True)
 
     def __init__(
         self, price: float = 20, subscribers: float = 50, new: float = 25, churn: float = 0.05, requests: float = 600,
-        thousand: float = 2.0, fixed: float = 6000, cash: float = 60_000,
+        thousand: float = 2.0, fixed: float = 6000, cash: float = 60_000, cac: float = 0,
     ) -> None:
-        given = dict(zip(STATE, (price, subscribers, new, churn, requests, thousand, fixed, cash)))
+        given = dict(zip(STATE, (price, subscribers, new, churn, requests, thousand, fixed, cash, cac)))
         for name, value in given.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LIMITS[name]:
                 raise DataError(f"{name} must be a number from 0 to {LIMITS[name]:,}; received {value!r}.")

@@ -197,6 +197,19 @@ class WidgetPage:
         """Result of a pure function that the widget's module exports."""
         return self.page.evaluate("([f, a]) => module[f](...a)", [function, list(arguments)])
 
+    @contextmanager
+    def dragging(self, node, share: float):
+        """`with shown.dragging(slider, 0.3) as to: to(0.8)`: pressed and moved at these shares of its width, then released."""
+        box = node.bounding_box()
+
+        def at(across: float, down: float = 0.5) -> tuple[float, float]:
+            return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+        self.page.mouse.move(*at(share))
+        self.page.mouse.down()
+        yield lambda *place: self.page.mouse.move(*at(*place), steps=4)
+        self.page.mouse.up()
+
     def fastest(self, change: str, times: int = 15) -> float:
         """Milliseconds of the fastest of so many redraws; `change` is a JS statement that may use i."""
         return self.page.evaluate(
@@ -416,6 +429,13 @@ class LabNotebook:
         """Run one of JupyterLab's commands."""
         call = "async ([name, args]) => { await jupyterapp.commands.execute(name, args); }"
         self.page.evaluate(call, [name, arguments])
+
+    def keeps_keys(self) -> None:
+        """What has the focus keeps its keys from JupyterLab, whose shortcut "a" would insert a cell."""
+        cells = self.page.locator(".jp-CodeCell")
+        before = cells.count()
+        self.page.keyboard.press("a")
+        assert cells.count() == before
 
     def dark(self) -> None:
         """Switch to the dark theme, and wait until the first widget on the page has followed."""

@@ -110,6 +110,5 @@ def test_in_jupyterlab(lab):
     steps.focus()
     page.keyboard.press("ArrowDown")  # would select another cell
     assert steps.get_attribute("aria-valuetext") == "0 of 7"
-    page.keyboard.press("a")  # would insert a cell
-    assert page.locator(".jp-CodeCell").count() == 2
+    notebook.keeps_keys()
     notebook.dark()

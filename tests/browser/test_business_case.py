@@ -17,16 +17,17 @@ def widget():
 
 def test_formulas_equal_pythons(blank_page, widget):
     shown, rng, sample = blank_page(widget), random.Random(0), [list(row) for row in factors()]
-    cases = [(20, 50, 25, 0.05, 600, 18.2, 3000, 15_000), (20, 1000, 0, 0.2, 600, 0, 3000, 0), (0, 50, 25, 1, 0, 0, 0, 0)]
+    cases = [(20, 50, 25, 0.05, 600, 18.2, 3000, 15_000, 0), (20, 50, 25, 0.05, 600, 18.2, 3000, 15_000, 148),
+             (20, 1000, 0, 0.2, 600, 0, 3000, 0, 60), (0, 50, 25, 1, 0, 0, 0, 0, 0)]  # fmt: skip
     for _ in range(12):
         cases.append((rng.uniform(0, 60), rng.uniform(0, 900), rng.uniform(0, 99), rng.random(), rng.uniform(0, 3000),
-                      rng.uniform(0, 20), rng.uniform(0, 9000), rng.uniform(0, 99_000)))  # fmt: skip
+                      rng.uniform(0, 20), rng.uniform(0, 9000), rng.uniform(0, 99_000), rng.uniform(0, 200)))  # fmt: skip
     for case in cases:
         assert shown.call("balance", *case) == {name: pytest.approx(row) for name, row in balance(*case).items()}
         made, expected = shown.call("forecast", sample, *case), forecast(sample, *case)
         for name in ("even", "out", "loss"):
             assert made[name] == expected[name]
-        for name in ("total", "error", "cash", "customers", "profit"):
+        for name in ("total", "error", "cash", "customers", "winning", "profit"):
             assert made[name] == pytest.approx(expected[name])
         assert [x for pair in made["band"] for x in pair] == pytest.approx([x for pair in expected["band"] for x in pair])
         assert shown.call("verdict", made) == verdict(expected)
@@ -50,7 +51,7 @@ def test_names_for_screen_readers(blank_page, widget):
     tree = shown.accessible()
     assert 'region "Business case: cash over three years"' in tree
     for name in ("price a month", "churn a month", "first subscribers", "new ones a month", "requests a month",
-                 "cost per thousand", "fixed cost a month", "cash at the start"):
+                 "CAC per new one", "cost per thousand", "fixed cost a month", "cash at the start"):
         assert f'slider "{name}"' in tree
     assert shown.page.get_by_role("slider", name="churn a month").get_attribute("aria-valuetext") == "5.0 %"
     assert "months 1, 12, 24 and 36: 12,454" in shown.page.locator("svg").get_attribute("aria-label")
@@ -72,33 +73,48 @@ def test_keyboard(blank_page, widget):
     assert shown.saved()[-1] == {"fixed": 0}
 
 
+def test_winning_customers_costs(blank_page, widget):
+    shown = blank_page(widget)
+    cac = shown.page.get_by_role("slider", name="CAC per new one")
+    assert cac.get_attribute("aria-valuetext") == "0"
+    cac.fill("148")
+    assert shown.saved()[-1] == {"cac": 148}
+    paid = BusinessCase(20, 50, 25, 0.05, 600, 18.2, 3000, 15_000, 148).figures
+    assert shown.page.inner_text(".verdict") == verdict(paid) and "still makes a loss" in verdict(paid)
+    assert shown.page.inner_text(".odds") == chance(paid)
+    assert shown.page.locator("svg").get_attribute("aria-label").split(";")[0].endswith(", " + whole(paid["cash"][-1]))
+    cac.focus()
+    shown.page.keyboard.press("ArrowRight")
+    assert shown.saved()[-1] == {"cac": 149} and cac.get_attribute("aria-valuetext") == "149"
+    shown.page.keyboard.press("Home")
+    assert shown.saved()[-1] == {"cac": 0} and "from month 21 on" in shown.page.inner_text(".verdict")
+
+
 def test_redraws_while_dragging(blank_page, widget):
     shown = blank_page(widget)
     before = shown.page.get_attribute("polyline.cash", "points")
-    edge = shown.page.get_by_role("slider", name="price a month").bounding_box()
-    y = edge["y"] + edge["height"] / 2
-    shown.page.mouse.move(edge["x"] + edge["width"] / 3, y)
-    shown.page.mouse.down()
-    shown.page.mouse.move(edge["x"] + edge["width"] * 0.8, y, steps=3)
-    assert shown.page.get_attribute("polyline.cash", "points") != before
-    assert shown.page.evaluate("model.get('price')") > 40
-    shown.page.mouse.move(edge["x"] + edge["width"] + 20, y)
-    shown.page.mouse.up()
+    with shown.dragging(shown.page.get_by_role("slider", name="price a month"), 1 / 3) as to:
+        to(0.8)
+        assert shown.page.get_attribute("polyline.cash", "points") != before
+        assert shown.page.evaluate("model.get('price')") > 40
+        to(1.2)
     assert shown.saved()[-1] == {"price": 60}
     assert "The money lasts." in shown.page.inner_text(".verdict")
 
 
 def test_change_from_the_kernel(blank_page, widget):
     shown = blank_page(widget)
-    shown.push(churn=0.3, cash=200_000.0)
-    assert shown.page.inner_text(".verdict") == verdict(BusinessCase(20, 50, 25, 0.3, 600, 18.2, 3000, 200_000).figures)
+    shown.push(churn=0.3, cash=200_000.0, cac=40.0)
+    assert shown.page.inner_text(".odds") == chance(BusinessCase(20, 50, 25, 0.3, 600, 18.2, 3000, 200_000, 40).figures)
+    assert shown.page.get_by_role("slider", name="CAC per new one").get_attribute("aria-valuetext") == "40"
     assert shown.page.get_by_role("slider", name="churn a month").get_attribute("aria-valuetext") == "30.0 %"
 
 
 def test_values_beyond_the_usual_are_kept(blank_page):
-    shown = blank_page(BusinessCase(price=450, cash=2_000_000))
+    shown = blank_page(BusinessCase(price=450, cash=2_000_000, cac=1250))
     assert shown.page.get_by_role("slider", name="price a month").get_attribute("aria-valuetext") == "450.00"
     assert shown.page.get_by_role("slider", name="cash at the start").get_attribute("aria-valuetext") == "2,000,000"
+    assert shown.page.get_by_role("slider", name="CAC per new one").get_attribute("aria-valuetext") == "1,250"
     assert "M" in shown.page.text_content("svg")
 
 
@@ -134,6 +150,5 @@ def test_lives_in_jupyterlab(lab):
     fixed.focus()
     page.keyboard.press("Home")
     assert fixed.get_attribute("aria-valuetext") == "0"
-    page.keyboard.press("a")  # would insert a cell
-    assert page.locator(".jp-CodeCell").count() == 2
+    notebook.keeps_keys()
     notebook.dark()

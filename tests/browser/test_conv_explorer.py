@@ -150,6 +150,5 @@ def test_lives_in_jupyterlab(lab):
     image.focus()
     page.keyboard.press("ArrowDown")
     page.wait_for_function("document.querySelector('.bn [aria-live]').textContent.startsWith('row 3, column 3')")
-    page.keyboard.press("b")  # would insert a cell
-    assert page.locator(".jp-CodeCell").count() == 2
+    notebook.keeps_keys()
     notebook.dark()

@@ -16,13 +16,16 @@ from bigmodel_nb.widgets import BusinessCase
 from bigmodel_nb.widgets.business_case import MONTHS, SPREAD, TOGETHER, balance, factors, forecast, verdict, whole
 
 CASE = (20.0, 50.0, 25.0, 0.05, 600.0, 18.2, 3000.0, 15_000.0)
+FREE = 0.0  # new customers come by themselves
 
 
-def test_cash_is_that_of_the_lesson():
-    made = balance(*CASE)
+@pytest.mark.parametrize("cac", [FREE, 148.0])
+def test_cash_is_that_of_the_lesson(cac):
+    made = balance(*CASE, cac)
     customers = cohort_revenue(np.r_[50, np.full(MONTHS - 1, 25)], 1.0, 0.05).sum(axis=0)
     assert made["customers"] == pytest.approx(customers)
-    assert made["cash"] == pytest.approx(15_000 + np.cumsum(customers * (20 - 0.6 * 18.2) - 3000))
+    assert made["cash"] == pytest.approx(15_000 + np.cumsum(customers * (20 - 0.6 * 18.2) - (3000 + cac * 25)))
+    assert made["winning"] == [cac * 25] * MONTHS
     assert np.cumsum(made["profit"]) + 15_000 == pytest.approx(made["cash"])
 
 
@@ -50,20 +53,31 @@ def test_sample_has_the_spreads_and_the_correlation():
     assert abs(statistics.correlation(logs[0], logs[2])) < 0.12
 
 
-def test_loss_is_that_of_the_lesson():
+@pytest.mark.parametrize("cac", [FREE, 20.0])
+def test_loss_is_that_of_the_lesson(cac):
     sample = np.array(factors())
 
     def profit(x):
         margins = zip(*x.T)
-        return np.array([balance(20, 50, a, c, 600, k, 3000, 0)["cash"][-1] for a, c, k in margins])
+        return np.array([balance(20, 50, a, c, 600, k, 3000, 0, cac)["cash"][-1] for a, c, k in margins])
 
     inputs = sample * [25, 0.05, 18.2]
     _, loss, error = monte_carlo_profit(inputs, np.zeros(3), np.ones(3), np.eye(3), profit)
-    figures = forecast(sample.tolist(), *CASE)
+    figures = forecast(sample.tolist(), *CASE, cac)
     assert (figures["loss"], figures["error"]) == pytest.approx((loss, error))
     low, high = figures["band"][-1]
     assert np.mean(profit(inputs) + 15_000 < low) == pytest.approx(0.1, abs=0.01)
     assert np.mean(profit(inputs) + 15_000 > high) == pytest.approx(0.1, abs=0.01)
+
+
+def test_customers_that_cost_more_than_they_bring_make_growth_a_loss():
+    """148 each, which a customer who leaves 9.08 a month brings back in 33 months."""
+    slow, planned, fast = (BusinessCase(*CASE[:2], new, *CASE[3:], cac=148).figures for new in (15, 25, 35))
+    assert slow["total"] > planned["total"] > fast["total"] and planned["even"] is None
+    assert planned["cash"][-1] == pytest.approx(-131_586, abs=0.5)  # as the lesson prints
+    assert planned["loss"] == 1 and BusinessCase(*CASE).figures["loss"] == BusinessCase(*CASE, cac=0).figures["loss"] < 1
+    nobody = BusinessCase(*CASE[:2], 0, *CASE[3:], cac=148).figures
+    assert nobody == BusinessCase(*CASE[:2], 0, *CASE[3:]).figures
 
 
 def test_churn_stays_a_share():
@@ -80,6 +94,7 @@ def test_churn_stays_a_share():
         (dict(fixed=math.inf), "fixed"),
         (dict(cash="much"), "cash"),
         (dict(requests=True), "requests"),
+        (dict(cac=-1), "cac must be a number from 0 to 100,000"),
     ],
 )
 def test_wrong_input_says_what_to_do(arguments, message):
@@ -109,6 +124,9 @@ def test_text_form_and_picture_are_of_the_start():
     widget.price = 40
     assert repr(widget) == text and widget.static_svg() == svg
     assert widget.figures["loss"] < 0.02
+    widget.cac = 500
+    assert widget.figures["loss"] > 0.5 and repr(widget) == text
+    assert "Month 36 still makes a loss." in repr(BusinessCase(*CASE, cac=148))
     ET.fromstring(svg)
     assert widget.static_png().startswith(b"\x89PNG")
 
