@@ -32,8 +32,17 @@ def off(place, by, dtype=np.float64):
         (np.array(3.0), 3.0, "is a numpy array; expected a float"),
         (124_439_809, 124_439_808, "124,439,809; expected 124,439,808 (compared exactly)"),
         (0.1 + 0.2 + 1e-4, 0.3, "0.3001; expected 0.3"),
-        ((1, 2), (1, 2, 3), "has 2 items; expected 3"),
-        ([1, 2], (1, 2), "is a list; expected a tuple"),
+        ((1, 2), (1, 2, 3), "has 2 items; expected 3: (1, 2)."),
+        ([1], [1, 2], "has 1 item; expected 2: [1]."),
+        ((a,), (a, a), "has 1 item; expected 2."),
+        ([1, 2], (1, 2, 3), "is a list; expected a tuple"),
+        ([1, 3], (1, 2), "result[1] is 3; expected 2"),
+        ([[1, 2]], [(1, 2)], "Your result[0] is a list; expected a tuple"),
+        (True, False, "Your result is True; expected False."),
+        (np.True_, False, "Your result is True; expected False."),
+        (1, True, "is an int; expected a bool"),
+        (np.int64(1), True, "is an int64; expected a bool"),
+        (np.True_, 1, "is a bool; expected an int"),
         ([1, 5], [1, 2], "result[1] is 5; expected 2"),
         ({"a": 1}, {"a": 1, "b": 2}, "has no key 'b'"),
         ({"a": 1, "c": 3}, {"a": 1}, "key too many: 'c'"),
@@ -50,11 +59,29 @@ def test_named_items():
 
 
 @pytest.mark.parametrize(
+    "name, text",
+    [
+        ("labels", "Your labels have shape (3, 2)"),
+        ("calls of fn", "Your calls of fn have shape"),
+        ("loss", "Your loss has shape"),
+        ("list of waits", "Your list of waits has shape"),
+        ("mixes_samples", "Your mixes_samples has shape"),
+        ("b", "Your b has shape"),
+    ],
+)
+def test_named_items_in_the_plural(name, text):
+    assert text in compare((a.T, a), (a, a), (name, "rest")).text
+
+
+@pytest.mark.parametrize(
     "got, expected",
     [
         (a + 1e-9, a),
         (np.array([np.nan, np.inf]), np.array([np.nan, np.inf])),
         (np.float64(3.0), 3.0),
+        (np.True_, True),
+        ([np.False_, True], [False, True]),
+        ([1, a], (1, a)),
         (np.int64(3), 3),
         (1, 1.0),
         (torch.tensor(a, dtype=torch.bfloat16), torch.tensor(a, dtype=torch.bfloat16)),

@@ -117,6 +117,41 @@ def test_failing_class_is_replaced(shell):
     assert shell.run_cell(ready).result.tolist() == [7.0]
 
 
+CALLS_ITSELF = """
+@exercise('toy_lesson.double')
+def double(x):
+    return np.append(double(x[:-1]), 2 * x[-1:]) if len(x) else x
+"""
+
+
+def test_recursive_function_gets_itself(shell):
+    assert "passed" in run(shell, CALLS_ITSELF)  # the name was not bound before
+    run(shell, "@exercise('toy_lesson.double')\ndef double(x): ...")
+    assert "passed" in run(shell, CALLS_ITSELF)  # it stood for the course's solution
+
+
+def test_recursion_without_end_gets_no_solution(shell):
+    run(shell, "@exercise('toy_lesson.double')\ndef double(x): ...")
+    card = run(shell, "@exercise('toy_lesson.double')\ndef double(x):\n    return double(x)")
+    assert "not yet" in card and "RecursionError" in card
+    assert shell.user_ns["double"](4) == 8
+
+
+def test_checking_leaves_the_names_of_the_notebook(shell):
+    run(shell, "double = 'mine'")
+    run(shell, "@exercise('toy_lesson.double')\ndef twice(x):\n    return x + x")
+    run(shell, "with_name = exercise('toy_lesson.double')(lambda x: 2 * x)")
+    assert shell.user_ns["double"] == "mine" and "<lambda>" not in shell.user_ns
+
+
+@pytest.mark.parametrize("kind", ["staticmethod", "classmethod"])
+def test_class_gets_itself(shell, kind):
+    first = "" if kind == "staticmethod" else "cls, "
+    mean = f"    @{kind}\n    def mean({first}x):\n        return sum(x) / len(x)\n    def __init__"
+    code = GOOD.replace("    def __init__", mean).replace("sum(x) / len(x)\n    def __call__", "Scaler.mean(x)\n    def __call__")
+    assert "Scaler.mean(x)" in code and "passed" in run(shell, code)
+
+
 def test_own_code_keeps_the_learners_own(shell):
     run(shell, "set_own_code(True)")
     card = run(shell, "@exercise('toy_lesson.double')\ndef double(x):\n    return x * x")

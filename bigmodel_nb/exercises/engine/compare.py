@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,12 +70,14 @@ def compare(got: Any, expected: Any, names: tuple[str, ...] = (), place: str = "
         return _compare_sequence(got, expected, names, place)
     if is_tensor(expected) or isinstance(expected, np.ndarray):
         return _compare_array(got, expected, place)
+    if isinstance(expected, (bool, np.bool_)):
+        return _compare_truth(got, expected, place)
     if isinstance(expected, numbers.Number):
         return _compare_number(got, expected, place)
     if type(got) is not type(expected):
         return _type_difference(got, type_name(expected), place)
     if got != expected:
-        return Difference("value", f"{_subject(place)} is {got!r}; expected {expected!r}.")
+        return Difference("value", f"{_subject(place)} {_is(place)} {got!r}; expected {expected!r}.")
     return None
 
 
@@ -83,18 +86,19 @@ def _compare_mapping(got, expected, place) -> Difference | None:
         return _type_difference(got, "dict", place)
     for key in expected:
         if key not in got:
-            return Difference("keys", f"{_subject(place)} has no key {key!r}.")
+            return Difference("keys", f"{_subject(place)} {_has(place)} no key {key!r}.")
     for key in got:
         if key not in expected:
-            return Difference("keys", f"{_subject(place)} has a key too many: {key!r}.")
+            return Difference("keys", f"{_subject(place)} {_has(place)} a key too many: {key!r}.")
     return _first(compare(got[k], expected[k], (), f"{place or 'result'}[{k!r}]") for k in expected)
 
 
 def _compare_sequence(got, expected, names, place) -> Difference | None:
-    if type(got) is not type(expected) and not _both(tuple, got, expected):
+    if not _stands_for(got, expected, place):
         return _type_difference(got, type_name(expected), place)
     if len(got) != len(expected):
-        text = f"{_subject(place)} has {len(got)} items; expected {len(expected)}."
+        items = "1 item" if len(got) == 1 else f"{len(got)} items"
+        text = f"{_subject(place)} {_has(place)} {items}; expected {len(expected)}{_shown(got)}."
         return Difference("length", text)
     places = names if len(names) == len(expected) else [
         f"{place or 'result'}[{i}]" for i in range(len(expected))
@@ -102,15 +106,22 @@ def _compare_sequence(got, expected, names, place) -> Difference | None:
     return _first(compare(g, e, (), p) for g, e, p in zip(got, expected, places))
 
 
+def _stands_for(got, expected, place) -> bool:
+    """For a whole result, a list of as many items may stand for a tuple: taken apart, they are the same."""
+    if not place and isinstance(expected, tuple) and isinstance(got, list):
+        return len(got) == len(expected)
+    return type(got) is type(expected) or _both(tuple, got, expected)
+
+
 def _compare_array(got, expected, place) -> Difference | None:
     if is_tensor(got) != is_tensor(expected) or not (is_tensor(got) or isinstance(got, np.ndarray)):
         return _type_difference(got, type_name(expected), place)
-    subject = _subject(place)
+    subject = f"{_subject(place)} {_has(place)}"
     if tuple(got.shape) != tuple(expected.shape):
-        text = f"{subject} has shape {tuple(got.shape)}; expected {tuple(expected.shape)}."
+        text = f"{subject} shape {tuple(got.shape)}; expected {tuple(expected.shape)}."
         return Difference("shape", text)
     if dtype_name(got) != dtype_name(expected):
-        text = f"{subject} has dtype {dtype_name(got)}; expected {dtype_name(expected)}."
+        text = f"{subject} dtype {dtype_name(got)}; expected {dtype_name(expected)}."
         return Difference("dtype", text)
     return _compare_values(got, expected, place)
 
@@ -124,23 +135,30 @@ def _compare_values(got, expected, place) -> Difference | None:
     where = tuple(int(i) for i in np.argwhere(wrong)[0])
     spot = f"{place or 'result'}[{', '.join(map(str, where))}]" if where else f"{place or 'it'}"
     mine, right = _two(a[where], b[where])
-    right_shape = f"{_subject(place)} has the right shape {a.shape}, but {spot}" if where else _subject(place)
+    right_shape = f"{_subject(place)} {_has(place)} the right shape {a.shape}, but {spot}" if where else _subject(place)
     count = f"{int(wrong.sum())} of {wrong.size} values differ; " if wrong.size > 1 else ""
-    text = f"{right_shape} is {mine}; expected {right} ({count}{_compared(limit)})."
+    text = f"{right_shape} {'is' if where else _is(place)} {mine}; expected {right} ({count}{_compared(limit)})."
     return Difference("value", text)
 
 
+def _compare_truth(got, expected, place) -> Difference | None:
+    if not isinstance(got, (bool, np.bool_)):
+        return _type_difference(got, "bool", place)
+    if bool(got) == bool(expected):
+        return None
+    return Difference("value", f"{_subject(place)} {_is(place)} {bool(got)}; expected {bool(expected)}.")
+
+
 def _compare_number(got, expected, place) -> Difference | None:
-    whole = isinstance(expected, numbers.Integral) and not isinstance(expected, bool)
-    wanted = bool if isinstance(expected, bool) else numbers.Integral if whole else numbers.Real
-    flag = isinstance(got, (bool, np.bool_)) and not isinstance(expected, bool)
-    if not isinstance(got, wanted) or flag:
+    whole = isinstance(expected, numbers.Integral)
+    wanted = numbers.Integral if whole else numbers.Real
+    if not isinstance(got, wanted) or isinstance(got, (bool, np.bool_)):
         return _type_difference(got, type_name(expected), place)
     limit = 0.0 if whole else max(TOLERANCE["float"], tolerance(got, expected))
     if whole and int(got) == expected or not whole and close(float(got), float(expected), limit):
         return None
     mine, right = _two(got, expected)
-    return Difference("value", f"{_subject(place)} is {mine}; expected {right} ({_compared(limit)}).")
+    return Difference("value", f"{_subject(place)} {_is(place)} {mine}; expected {right} ({_compared(limit)}).")
 
 
 def close(a, b, limit: float) -> np.ndarray:
@@ -193,14 +211,33 @@ def type_name(value: Any) -> str:
 
 def _type_difference(got, wanted: str, place: str) -> Difference:
     if got is None:
-        text = f"{_subject(place)} is None; expected a {wanted}. Is a `return` missing?"
+        text = f"{_subject(place)} {_is(place)} None; expected a {wanted}. Is a `return` missing?"
     else:
-        text = f"{_subject(place)} is a {type_name(got)}; expected a {wanted}."
+        text = f"{_subject(place)} {_is(place)} a {type_name(got)}; expected a {wanted}."
     return Difference("type", text.replace(" a int", " an int"))
 
 
 def _subject(place: str) -> str:
     return f"Your {place}" if place else "Your result"
+
+
+def _is(place: str) -> str:
+    return "are" if _plural(place) else "is"
+
+
+def _has(place: str) -> str:
+    return "have" if _plural(place) else "has"
+
+
+def _plural(place: str) -> bool:
+    """'labels' and 'calls of fn', but not 'loss', 'result' or 'list of waits'."""
+    return re.match(r"[a-z]+[^s\W]s( |$)", place) is not None
+
+
+def _shown(got) -> str:
+    """What came, if it is short and plain."""
+    text = repr(got)
+    return f": {text}" if len(text) <= 80 and "array(" not in text and "tensor(" not in text else ""
 
 
 def _compared(limit: float) -> str:
