@@ -58,6 +58,7 @@ MINIMUM_EXERCISES = {  # of each lesson, by the curriculum's table
     "gallery_pictures_and_sound": set(),
     "gallery_people_and_money": set(),
     "gallery_health_and_machines": set(),
+    "gallery_running_a_service": set(),
     "market_and_customers": {"kmeans_step", "ab_sample_size", "clv", "wilson_interval"},
     "preference_tuning": {"dpo_loss", "kl_penalty"},
     "clinic": {
