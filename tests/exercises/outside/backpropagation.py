@@ -7,8 +7,8 @@ def doubled(op, a, b, grad):
     return (2 * grad, 2 * grad) if op == "+" else (2 * b * grad, 2 * a * grad)
 
 
-def in_a_list(op, a, b, grad):
-    return [grad, grad] if op == "+" else [b * grad, a * grad]
+def in_a_dict(op, a, b, grad):
+    return {"a": grad, "b": grad} if op == "+" else {"a": b * grad, "b": a * grad}
 
 
 def only_first(op, a, b, grad):
@@ -92,8 +92,8 @@ def rounded(x, w, grad):
     return tuple(g.round(2) for g in right_linear(x, w, grad))
 
 
-def as_list(x, w, grad):
-    return list(right_linear(x, w, grad))
+def as_dict(x, w, grad):
+    return dict(zip("xwb", right_linear(x, w, grad)))
 
 
 def two_only(x, w, grad):
@@ -189,13 +189,13 @@ def tripled(x, y, *params):
 
 
 OUTSIDE = {
-    "backpropagation.add_mul_backward": [doubled, in_a_list, only_first, absolute, minus_one, quotient],
+    "backpropagation.add_mul_backward": [doubled, in_a_dict, only_first, absolute, minus_one, quotient],
     "backpropagation.topological_order": [
         as_tuple, as_names, as_set, without_first, root_twice, root_to_the_front, only_root,
         first_two_exchanged_with_last,
     ],
     "backpropagation.linear_backward": [
-        negative, rounded, as_list, two_only, decayed, max_bias, absolute_inputs,
+        negative, rounded, as_dict, two_only, decayed, max_bias, absolute_inputs,
     ],
     "backpropagation.relu_backward": [
         threshold_one, clipped, capped_at_two, smooth, negated, flattened, tanh_slope,

@@ -126,8 +126,8 @@ def x_mended_too(pipeline, x, y, seed):
 # early_stopping
 
 
-def right_as_list(losses, patience):
-    return list(early_stopping(losses, patience))
+def right_as_dict(losses, patience):
+    return dict(zip(("last", "best"), early_stopping(losses, patience)))
 
 
 def best_loss_itself(losses, patience):
@@ -255,7 +255,7 @@ OUTSIDE = {
         rarest_label, scores_made_up, x_mended_too,
     ],
     "generalization.early_stopping": [
-        right_as_list, best_loss_itself, second_best, never_stops, needs_a_tenth, half_the_patience, smoothed,
+        right_as_dict, best_loss_itself, second_best, never_stops, needs_a_tenth, half_the_patience, smoothed,
     ],
     "generalization.dropout": [
         changes_p_by_little, right_as_list_of_lists, in_single_precision, draws_for_itself, adds_noise,
