@@ -22,7 +22,7 @@ LOSS, STEP, MASK = "neuron_and_gradient_descent.bce_loss", "optimizers.adam_step
 RIGHT = {
     LOSS: "def f(a, y):\n    return sum(max(z, 0) - z * t + math.log1p(math.exp(-abs(z))) for z, t in zip(a, y)) / len(y)",
     STEP: "def f(theta, g, m, v, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):\n    m += (1 - beta1) * (g - m)\n    v += (1 - beta2) * (g * g - v)\n"
-          "    size = lr / (1 - beta1**t)\n    return theta - size * m / ((v / (1 - beta2**t)) ** 0.5 + eps), m, v",
+          "    size = lr / (1 - beta1**t)\n    return [theta - size * m / ((v / (1 - beta2**t)) ** 0.5 + eps), m, v]  # a list will do",
     MASK: "def f(T):\n    return ~np.triu(np.ones((T, T), bool), 1)",
 }  # fmt: skip
 WRONG = {
