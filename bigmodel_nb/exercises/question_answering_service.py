@@ -88,12 +88,17 @@ def access_is_safe(allowed, issue, permissions):
 
     allowed(token, action, now) -> bool: what you test; issue(role, expires) -> token, a str
     permissions: dict, role -> set of its actions; whatever is not listed is forbidden, also to roles and actions unknown
-    A token is good while now < expires. No other text is one: neither "" nor a token with any one character changed.
+    A token is good while now < expires. No other text is one: not "", nor a token with any one character changed (a
+    letter into another letter, a digit into another digit), nor one with another role's name in place of its own.
     """
     actions = set().union(*permissions.values(), {"not listed"})
     for role in [*permissions, "nobody"]:
         token = issue(role, 100)
-        forged = [token[:i] + ("b" if token[i] == "a" else "a") + token[i + 1 :] for i in range(len(token))]
+        forged = {token.replace(role, other) for other in permissions}
+        for i, old in enumerate(token):
+            new = str((int(old) + 1) % 10) if old.isdecimal() else "b" if old == "a" else "a"
+            forged.add(token[:i] + new + token[i + 1 :])
+        forged -= {token}
         for action in actions:
             if allowed(token, action, 99) != (action in permissions.get(role, ())):
                 return False
@@ -334,19 +339,23 @@ class Service:
 
 
 def _retried(work, script, draws, *settings):
-    """What a learner's function does with a service: how it ended, with which call, how many calls, and the waits."""
+    """What a learner's function does with a service: how it ended, how many calls, how many waits, and which."""
     service = Service(script, draws)
     try:
         value = work(service.call, Temporary, service.sleep, service.random, *settings)
     except (Temporary, ValueError) as error:
         if not hasattr(error, "number"):
             raise
-        return f"raised {type(error).__name__}", error.number, service.calls, service.waits
+        return _ended(f"raises the {type(error).__name__} of call {error.number}", service.calls, service.waits)
     if value is None:
-        return "returned None", 0, service.calls, service.waits
+        return _ended("returns None", service.calls, service.waits)
     if isinstance(value, bool) or not isinstance(value, int):
         raise Failed("What call() returned is a number here; your function returned something else.")
-    return "returned", value - 100, service.calls, service.waits
+    return _ended(f"returns the answer of call {value - 100}", service.calls, service.waits)
+
+
+def _ended(how, calls, waits):
+    return how, calls, len(waits), waits
 
 
 def _retry_arguments(script, draws, *settings):
@@ -360,9 +369,9 @@ def _retry_oracle(script, draws, attempts=4, base=0.5, cap=8.0, budget=20.0):
     for number in range(1, attempts + 1):
         event = script[min(number, len(script)) - 1]
         if event == "ok":
-            return "returned", number, number, waits
+            return _ended(f"returns the answer of call {number}", number, waits)
         if event == "fatal":
-            return "raised ValueError", number, number, waits
+            return _ended(f"raises the ValueError of call {number}", number, waits)
         longest = base
         for _ in range(number - 1):
             longest += longest
@@ -370,7 +379,7 @@ def _retry_oracle(script, draws, attempts=4, base=0.5, cap=8.0, budget=20.0):
         if event is not None and event > wait:
             wait = event
         if number == attempts or math.fsum([*waits, wait]) > budget:
-            return "raised Temporary", number, number, waits
+            return _ended(f"raises the Temporary of call {number}", number, waits)
         waits.append(float(wait))
 
 
@@ -401,23 +410,26 @@ def _retry_probes():
 
 def _retry(grow=lambda base, n: base * 2 ** (n - 1), jitter=lambda draw, longest: draw * longest, ceiling=min,
            after=lambda wait, wanted, cap: max(wait, wanted or 0.0), more=0, too_long=lambda waited, wait, budget: waited + wait > budget,
-           extra=(), sleep_last=False, give_none=False, restarts=False):
+           extra=(), sleep_last=False, give_none=False, cut=False, first_error=False):
     """retry_with_backoff with a part changed."""
 
     def wrong(call, temporary, sleep, random, attempts=4, base=0.5, cap=8.0, budget=20.0):
-        waited = 0.0
+        waited, errors = 0.0, []
         for n in range(1, attempts + more + 1):
             try:
                 return call()
             except (temporary, *extra) as error:
+                errors.append(error)
                 wait = after(jitter(random(), ceiling(cap, grow(base, n))), getattr(error, "retry_after", None), cap)
                 last = n == attempts + more
                 if last and sleep_last:
                     sleep(wait)
+                if cut and waited < budget:
+                    wait = min(wait, budget - waited)
                 if last or too_long(waited, wait, budget):
                     if give_none:
                         return None
-                    raise
+                    raise errors[0] if first_error else error
             sleep(wait)
             waited += wait
 
@@ -435,6 +447,7 @@ _RETRY_WRONG = {
     "linear_growth": (_retry(grow=lambda base, n: base * n),),
     "doubled_too_early": (_retry(grow=lambda base, n: base * 2**n),),
     "no_cap": (_retry(ceiling=lambda cap, longest: longest),),
+    "cap_behind_the_jitter": (_retry(ceiling=lambda cap, longest: longest, after=lambda wait, wanted, cap: max(min(cap, wait), wanted or 0.0)),),
     "retry_after_ignored": (_retry(after=lambda wait, wanted, cap: wait),),
     "retry_after_replaces": (_retry(after=lambda wait, wanted, cap: wait if wanted is None else wanted),),
     "retry_after_added": (_retry(after=lambda wait, wanted, cap: wait + (wanted or 0.0)),),
@@ -444,10 +457,15 @@ _RETRY_WRONG = {
     "one_call_less": (_retry(more=-1),),
     "budget_ignored": (_retry(too_long=lambda waited, wait, budget: False),),
     "budget_for_each_wait": (_retry(too_long=lambda waited, wait, budget: wait > budget),),
-    "budget_noticed_too_late": (_retry(too_long=lambda waited, wait, budget: waited > budget),),
+    "budget_noticed_too_late": (
+        _retry(too_long=lambda waited, wait, budget: waited > budget),
+        _retry(too_long=lambda waited, wait, budget: waited >= budget),
+    ),
+    "wait_cut_to_the_rest": (_retry(cut=True),),
     "budget_must_not_be_reached": (_retry(too_long=lambda waited, wait, budget: waited + wait >= budget),),
     "waits_before_giving_up": (_retry(sleep_last=True),),
     "failure_swallowed": (_retry(give_none=True),),
+    "first_error_raised": (_retry(first_error=True),),
 }
 _RETRY_HINTS = {
     "no_jitter": "You wait the longest time itself. A thousand clients that failed together come back together: multiply by random().",
@@ -457,6 +475,7 @@ _RETRY_HINTS = {
     "linear_growth": "Yours grow by base each time. They must double.",
     "doubled_too_early": "The first wait is up to base, not 2 base: the exponent is n - 1.",
     "no_cap": "Nothing holds the waits below cap. Take min(cap, ...) before the jitter.",
+    "cap_behind_the_jitter": "You hold the product below cap. Hold the longest wait below it, then multiply: random() * min(cap, ...).",
     "retry_after_ignored": "The service said when to come back, in .retry_after, and you come earlier.",
     "retry_after_replaces": "Where your own wait is longer than .retry_after it counts: take the larger of the two.",
     "retry_after_added": "You add .retry_after to your own wait. Take the larger of the two.",
@@ -467,9 +486,11 @@ _RETRY_HINTS = {
     "budget_ignored": "Your waits add up beyond budget. Give up before the wait that would pass it.",
     "budget_for_each_wait": "You compare each wait with the budget. It is for all waits together.",
     "budget_noticed_too_late": "You notice that the budget is spent after you have overspent it. Add the coming wait before you compare.",
+    "wait_cut_to_the_rest": "You shorten the wait that doesn't fit into the budget. Give up at once: an early call comes too early.",
     "budget_must_not_be_reached": "The budget may be used up to its end: only more than it is too much.",
     "waits_before_giving_up": "After the last call there is nothing to wait for.",
     "failure_swallowed": "You return None where all calls failed, and the caller takes it for an answer. Raise the last error.",
+    "first_error_raised": "You raise the first failure. The caller should get the last one: a bare raise in the except block.",
 }
 
 
@@ -595,26 +616,22 @@ class Door:
     def sign(self, text):
         return hashlib.sha256(f"secret {text}".encode()).hexdigest()[:6]
 
+    def seal(self, role, expires):
+        unsigned = self.faults.get("unsigned")
+        return self.sign(f"{'' if unsigned == 'role' else role}.{'' if unsigned == 'expiry' else expires}")
+
     def issue(self, role, expires):
-        text = f"{role}.{expires}"
-        return f"{text}.{self.sign(text)}"
+        return f"{role}.{expires}.{self.seal(role, expires)}"
 
     def allowed(self, token, action, now):
         fault = self.faults.get
         if token == "":
             return bool(fault("empty"))
         role, expires, signature = ([*token.split("."), "", "", ""])[:3]
-        right = self.sign(f"{role}.{expires}")
-        if fault("unsigned_role"):
-            right = self.sign(f"customer.{expires}") if role in self.permissions else right
-            signature = self.sign(f"customer.{expires}") if signature else signature
-        if fault("signature") == "none":
-            signature = right
-        elif fault("signature") == "start":
-            signature = signature[:3] + right[3:]
-        elif fault("signature") == "end":
-            signature = right[:-1] + signature[-1:]
-        if signature != right or not expires.isdigit() or token.count(".") != 2:
+        right = self.seal(role, expires)
+        if any(signature[i : i + 1] != right[i] for i in fault("read", range(6))) or fault("read") is None and signature != right:
+            return False
+        if not expires.isdecimal() or token.count(".") != 2:
             return False
         if now >= int(expires) + fault("late", 0):
             return False
@@ -643,9 +660,13 @@ _DOORS = {
         Door("unlisted actions open", open=True),
         Door("unknown roles open", guests=True),
         Door("every role may all", all=True),
-        Door("signature not read", signature="none"),
-        Door("start of the signature read", signature="start"),
-        Door("end of the signature read", signature="end"),
+        Door("signature not read", read=()),
+        Door("start of the signature read", read=(0, 1, 2)),
+        Door("end of the signature read", read=(4, 5)),
+        Door("third place of the signature not read", _MORE, read=(0, 1, 3, 4, 5)),
+        Door("fourth place of the signature not read", _MORE, read=(0, 1, 2, 4, 5)),
+        Door("expiry not signed", unsigned="expiry"),
+        Door("role not signed", unsigned="role"),
         Door("nobody may anything", refused=True),
         Door("one permission forgotten", missing=("operator", "metrics")),
         Door("empty token is good", empty=True),
@@ -681,7 +702,12 @@ def _door_probes():
     return [(name,) for name in _DOORS]
 
 
+def _other_letter(old):
+    return "b" if old == "a" else "a"
+
+
 def _guard(permitted=True, refused=True, late=(100,), unlisted=True, strangers=True, forge=lambda token: range(len(token)),
+           new=lambda old: str(9 - int(old)) if old.isdecimal() else _other_letter(old), swap=True,
            empty=True, roles=lambda permissions: [*permissions], negated=False):
     """access_is_safe with a part changed."""
 
@@ -698,8 +724,9 @@ def _guard(permitted=True, refused=True, late=(100,), unlisted=True, strangers=T
                     safe = False
                 safe &= not any(allowed(token, action, now) for now in late)
                 for i in forge(token):
-                    letter = "b" if token[i] == "a" else "a"
-                    safe &= not allowed(token[:i] + letter + token[i:][1:], action, 99)
+                    safe &= not allowed(token[:i] + new(token[i]) + token[i:][1:], action, 99)
+                for other in {*permissions} - {role} if swap else ():
+                    safe &= not allowed(token.replace(role, other), action, 99)
                 safe &= not (empty and allowed("", action, 99))
         return safe != negated
 
@@ -711,14 +738,19 @@ _GUARD_WRONG = {
     "refusals_only": (_guard(permitted=False),),
     "permissions_only": (
         _guard(refused=False),
-        _guard(refused=False, late=(), unlisted=False, strangers=False, forge=lambda token: (), empty=False),
+        _guard(refused=False, late=(), unlisted=False, strangers=False, forge=lambda token: (), swap=False, empty=False),
     ),
     "expiry_not_tried": (_guard(late=()),),
     "expiry_tried_later": (_guard(late=(101,)), _guard(late=(1000,)), _guard(late=(10**6,))),
     "unlisted_action_not_tried": (_guard(unlisted=False),),
     "unknown_role_not_tried": (_guard(strangers=False),),
-    "forgery_not_tried": (_guard(forge=lambda token: ()),),
-    "last_character_only": (_guard(forge=lambda token: [-1 % len(token)]),),
+    "forgery_not_tried": tuple(_guard(forge=lambda token: (), swap=swap) for swap in (False, True)),
+    "last_character_only": tuple(_guard(forge=lambda token: [-1 % len(token)], swap=swap) for swap in (False, True)),
+    "some_places_only": tuple(
+        _guard(forge=lambda token, start=start: range(start, len(token), 2), swap=swap) for start in (0, 1) for swap in (False, True)
+    ),
+    "no_digit_for_a_digit": tuple(_guard(new=_other_letter, swap=swap) for swap in (False, True)),
+    "roles_not_exchanged": (_guard(swap=False),),
     "empty_token_not_tried": (_guard(empty=False),),
     "first_role_only": (_guard(roles=lambda permissions: [*permissions][:1], strangers=False, unlisted=True),),
 }
@@ -730,8 +762,12 @@ _GUARD_HINTS = {
     "expiry_tried_later": "You come late by more than the smallest step. At now == expires the token is no longer good.",
     "unlisted_action_not_tried": "Try an action that stands in nobody's list. Denied by default means that, too.",
     "unknown_role_not_tried": "Try a token for a role that permissions doesn't know. It may do nothing.",
-    "forgery_not_tried": "You never change a token. Exchange one character, at every place in turn.",
+    "forgery_not_tried": "A forged token got through. Change one character of a good one, at EVERY place in turn.",
     "last_character_only": "You change the last character only. Some checks compare only the end of a signature.",
+    "some_places_only": "You leave places out. Some checks skip one character: change EVERY place in turn.",
+    "no_digit_for_a_digit": "A token with another expiry got through. At every place, the digits of the expiry as well, put "
+    "another digit for a digit.",
+    "roles_not_exchanged": "A customer who writes operator into the token got through: token.replace(role, other).",
     "empty_token_not_tried": 'Try "": somebody who comes without a token.',
     "first_role_only": "You try one role. Another may have rights that it shouldn't, or lack one.",
 }
@@ -789,7 +825,7 @@ EXERCISES = (
         difficulty=4,
         minutes=20,
         section="A client that can't hang",
-        returns=("ending", "call that ended it", "number of calls", "list of waits"),
+        returns=("ending", "number of calls", "number of waits", "waits"),
         hints=(
             "A loop over the attempts; inside it try: return call(), and except temporary as error.",
             "wait = max(random() * min(cap, base * 2 ** (n - 1)), error.retry_after or 0). Keep the sum of the waits.",
@@ -821,7 +857,8 @@ EXERCISES = (
         hints=(
             "Loop over the roles and one that isn't listed, and over all actions and one that isn't listed. What must allowed say?",
             "With issue(role, 100): at 99 it must be action in permissions.get(role, ()), at 100 always False.",
-            'Then forge: for every i exchange token[i] for another letter; and try "". None of these may open anything.',
+            "Then forge: for every i exchange token[i] for another digit or letter; put other roles' names in; and try \"\". "
+            "None of these may open anything.",
         ),
         checks=(
             Check("right ones", _door_check("This one is safe.", "right", "right, other roles")),
@@ -829,7 +866,9 @@ EXERCISES = (
             Check("rights", _door_check("This one gives too much.", "every role may all", "unlisted actions open", "unknown roles open",
                                         "every role may all, other roles", "unlisted actions open, other roles")),
             Check("forgeries", _door_check("This one takes forged tokens.", "signature not read", "start of the signature read",
-                                           "end of the signature read", "empty token is good")),
+                                           "end of the signature read", "empty token is good",
+                                           "third place of the signature not read", "fourth place of the signature not read",
+                                           "expiry not signed", "role not signed")),
             Check("too little", _door_check("This one gives too little.", "nobody may anything", "one permission forgotten")),
         ),
         misconceptions=misconceptions_of(_GUARD_WRONG, _GUARD_HINTS),

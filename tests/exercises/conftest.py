@@ -18,7 +18,7 @@ def load(path):
     return module
 
 
-def wrong_answers(folder, attribute):
+def answers(folder, attribute):
     """One dict of what every lesson's module in a folder holds."""
     found = {}
     for file in sorted((HERE / folder).glob("*.py")):
@@ -34,21 +34,22 @@ def pytest_generate_tests(metafunc):
         pairs = [(e, m) for e in exercises.catalogue() for m in e.misconceptions]
         names = [f"{e.id}-{m.name}" for e, m in pairs]
         metafunc.parametrize(("of", "misconception"), pairs, ids=names)
-    if "outsider" in metafunc.fixturenames:
-        found = wrong_answers("outside", "OUTSIDE")
-        pairs = [(id, work) for id, works in found.items() for work in works]
-        names = [f"{id}-{work.__name__}" for id, work in pairs]
-        metafunc.parametrize(("id", "outsider"), pairs, ids=names)
+    for fixture, folder, attribute in (("outsider", "outside", "OUTSIDE"), ("right", "right_versions", "RIGHT")):
+        if fixture in metafunc.fixturenames:
+            found = answers(folder, attribute)
+            pairs = [(id, work) for id, works in found.items() for work in works]
+            names = [f"{id}-{work.__name__}" for id, work in pairs]
+            metafunc.parametrize(("id", fixture), pairs, ids=names)
 
 
 @pytest.fixture(scope="session")
 def second_versions():
-    return wrong_answers("second_versions", "VERSIONS")
+    return answers("second_versions", "VERSIONS")
 
 
 @pytest.fixture(scope="session")
 def outside():
-    return wrong_answers("outside", "OUTSIDE")
+    return answers("outside", "OUTSIDE")
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,11 @@ def test_reference_passes(exercise):
     assert verdict.status == "passed", verdict.text
 
 
+def test_right_answer_in_another_style_passes(id, right):
+    verdict = exercises.check(id, right)
+    assert verdict.status == "passed", verdict.text
+
+
 def test_checking_twice_gives_the_same(exercise):
     wrong = exercise.misconceptions[0].wrong
     assert exercises.check(exercise.id, wrong) == exercises.check(exercise.id, wrong)

@@ -153,25 +153,28 @@ def summed(lists, wanted):
 # retry_with_backoff: recursion, one failure after the other
 
 
-def again(fetch, busy, pause, dice, tries=4, first=0.5, most=8.0, purse=20.0, *, done=1, spent=0.0, **how):
+def again(fetch, busy, pause, dice, tries=4, first=0.5, most=8.0, purse=20.0, *, done=1, spent=0.0, oldest=None, **how):
     caught = (busy, ValueError) if how.get("all_errors") else (busy,)
     try:
         return fetch()
     except caught as trouble:
+        oldest = oldest or trouble
         own = how.get("length", lambda first, n: first * 2.0 ** (n - 1))(first, done)
         own = own if how.get("high") else min(own, most)
         own = how.get("chance", lambda d, own: own * d)(dice(), own)
         told = getattr(trouble, "retry_after", None) or 0.0
         rest = how.get("told", lambda own, told, most: told if told > own else own)(own, told, most)
+        if how.get("trim") and spent < purse < spent + rest:
+            rest = purse - spent
         finished = done >= tries + how.get("shift", 0)
         if finished and how.get("rests"):
             pause(rest)
         if finished or how.get("broke", lambda spent, rest, purse: spent + rest > purse)(spent, rest, purse):
             if how.get("quiet"):
                 return None
-            raise
+            raise oldest if how.get("oldest_goes") else trouble
         pause(rest)
-    return again(fetch, busy, pause, dice, tries, first, most, purse, done=done + 1, spent=spent + rest, **how)
+    return again(fetch, busy, pause, dice, tries, first, most, purse, done=done + 1, spent=spent + rest, oldest=oldest, **how)
 
 
 def variant(**how):
@@ -257,7 +260,7 @@ def text_only(rows, end=""):
 # access_is_safe: a list of what must be and what is
 
 
-def tried(gate, mint, rules, good=True, bad=True, late=(100,), odd=("fly",), odd_roles=("guest",), forge="every", blank=True, only=None):
+def tried(gate, mint, rules, good=True, bad=True, late=(100,), odd=("fly",), odd_roles=("guest",), forge="every", digits="5", blank=True, only=None, swap=True):
     deeds = sorted({deed for own in rules.values() for deed in own}) + list(odd)
     seen = []
     for who in (list(rules)[:only] if only else list(rules)) + list(odd_roles):
@@ -267,11 +270,19 @@ def tried(gate, mint, rules, good=True, bad=True, late=(100,), odd=("fly",), odd
             if good if wanted else bad:
                 seen.append(gate(paper, deed, 99) is wanted)
             seen += [gate(paper, deed, hour) is False for hour in late]
-            spots = {"every": range(len(paper)), "last": [len(paper) - 1], "none": []}[forge]
+            size = len(paper)
+            spots = {
+                "every": range(size), "last": [size - 1], "none": [], "first": [0], "middle": [size // 2],
+                "even": range(0, size, 2), "odd": range(1, size, 2), "seal": range(paper.rindex(".") + 1, size),
+            }[forge]  # fmt: skip
             for spot in spots:
                 fake = list(paper)
-                fake[spot] = "a" if fake[spot] != "a" else "b"
+                new = (digits + "6") if digits and fake[spot] in "0123456789" else "ab"
+                fake[spot] = new[0] if fake[spot] != new[0] else new[1]
                 seen.append(gate("".join(fake), deed, 99) is False)
+            for other in rules:
+                if swap and other != who:
+                    seen.append(gate(paper.replace(who, other, 1), deed, 99) is False)
             if blank:
                 seen.append(gate("", deed, 99) is False)
     return all(seen)
@@ -327,6 +338,7 @@ VERSIONS = {
         "linear_growth": [variant(length=lambda first, n: n * first)],
         "doubled_too_early": [variant(length=lambda first, n: first * 2.0**n)],
         "no_cap": [variant(high=True)],
+        "cap_behind_the_jitter": [variant(high=True, told=lambda own, told, most: max(min(own, most), told))],
         "retry_after_ignored": [variant(told=lambda own, told, most: own)],
         "retry_after_replaces": [variant(told=lambda own, told, most: told or own)],
         "retry_after_added": [variant(told=lambda own, told, most: own + told)],
@@ -336,10 +348,15 @@ VERSIONS = {
         "one_call_less": [variant(shift=-1)],
         "budget_ignored": [variant(broke=lambda spent, rest, purse: purse < 0)],
         "budget_for_each_wait": [variant(broke=lambda spent, rest, purse: rest > purse)],
-        "budget_noticed_too_late": [variant(broke=lambda spent, rest, purse: spent > purse)],
+        "budget_noticed_too_late": [
+            variant(broke=lambda spent, rest, purse: spent > purse),
+            variant(broke=lambda spent, rest, purse: not spent < purse),
+        ],
+        "wait_cut_to_the_rest": [variant(trim=True)],
         "budget_must_not_be_reached": [variant(broke=lambda spent, rest, purse: spent + rest >= purse)],
         "waits_before_giving_up": [variant(rests=True)],
         "failure_swallowed": [variant(quiet=True)],
+        "first_error_raised": [variant(oldest_goes=True)],
     },
     "question_answering_service.verify_audit_log": {
         "links_only": [no_sums],
@@ -362,8 +379,16 @@ VERSIONS = {
         "expiry_tried_later": [guard(late=(101,)), guard(late=(150,))],
         "unlisted_action_not_tried": [guard(odd=())],
         "unknown_role_not_tried": [guard(odd_roles=())],
-        "forgery_not_tried": [guard(forge="none")],
-        "last_character_only": [guard(forge="last")],
+        "forgery_not_tried": [
+            guard(forge="none"),
+            guard(forge="none", swap=False),
+            guard(forge="first", digits=""),
+            guard(forge="middle", digits="", swap=False),
+        ],
+        "last_character_only": [guard(forge="last"), guard(forge="last", digits="", swap=False)],
+        "some_places_only": [guard(forge="even"), guard(forge="odd", swap=False)],
+        "no_digit_for_a_digit": [guard(digits=""), guard(forge="seal", digits="", swap=False), guard(forge="seal")],
+        "roles_not_exchanged": [guard(swap=False)],
         "empty_token_not_tried": [guard(blank=False)],
         "first_role_only": [guard(only=1, odd_roles=())],
     },
