@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,10 +25,14 @@ def depends_on_test_rows(prepare):
     """
     rng = np.random.default_rng(0)
     train, test = rng.normal(size=(20, 3)), rng.normal(size=(6, 3))
-    other = test.copy()
-    other[1:] = 50 * other[1:] + 100
-    one, two = prepare(train, test), prepare(train, other)
-    return not (np.allclose(one[0], two[0]) and np.allclose(one[1][0], two[1][0]))
+    one = prepare(train, test)
+    for i in range(len(test)):
+        other = 50 * test + 100
+        other[i] = test[i]
+        two = prepare(train, other)
+        if not (np.allclose(one[0], two[0]) and np.allclose(one[1][i], two[1][i])):
+            return True
+    return False
 
 
 def padding_counts(summary):
@@ -144,7 +148,7 @@ def is_another_divergence(divergence):
     """True if it is not KL(p || q) = sum of p log(p / q), in any unit -> bool.
 
     divergence(p, q) -> float. What you test. p, q: float arrays (n,), probabilities, none of them 0.
-    Bits for nats, or any other constant factor above 0, is no fault.
+    Bits for nats, or any other factor above 0, is no fault, nor one that depends on n, as a mean's 1 / n does.
     """
     p, q = np.array([0.5, 0.5]), np.array([0.9, 0.1])
     forth, back = np.sum(p * np.log(p / q)), np.sum(q * np.log(q / p))
@@ -190,6 +194,7 @@ class Programs:
     odd: dict
     faulty: dict
     hidden: dict
+    errors: dict = field(default_factory=dict)  # what the programs may raise, and what to say of a test that lets it through
 
     @property
     def all(self) -> dict:
@@ -199,7 +204,10 @@ class Programs:
         return (self.all[kind],)
 
     def drive(self, work, kind):
-        return work(self.all[kind])
+        try:
+            return work(self.all[kind])
+        except tuple(self.errors) as error:
+            raise Failed(self.errors[type(error)]) from error
 
     def expect(self, attempt, kind):
         said = attempt(kind)
@@ -293,6 +301,17 @@ def _ranked(train, test):
     return train.copy(), test.argsort(0).argsort(0) / len(test)
 
 
+def _running(train, test):
+    """Each test row by the training rows and the test rows up to it."""
+    ends = [np.concatenate([train, test[: i + 1]]) for i in range(len(test))]
+    return _whitened(train), np.array([(row - rows.mean(0)) / rows.std(0) for row, rows in zip(test, ends)])
+
+
+def _running_backwards(train, test):
+    mean = (test[::-1].cumsum(0) / np.arange(1, len(test) + 1)[:, None])[::-1]
+    return train - train.mean(0), test - mean
+
+
 _ROWS = Programs(
     sound={
         "scales by mean and standard deviation of the training rows": _scaled(lambda a, b: a.mean(0), lambda a, b: a.std(0)),
@@ -318,12 +337,14 @@ _ROWS = Programs(
         "divides by the largest size in any row": _scaled(lambda a, b: 0.0, lambda a, b: np.abs(_all(a, b)).max(0)),
         "scales the training rows by all rows, the test rows by the training rows": _train_by_all,
         "ranks each test row among the test rows": _ranked,
+        "goes on counting test rows into its mean and spread": _running,
+        "subtracts from each test row the mean of it and those behind it": _running_backwards,
     },
 )
 
 
 def _rows_test(change, look):
-    """Does what `look` picks of the two results change when the test rows other than the first do?"""
+    """Does what `look` picks of the two results change when the test rows do?"""
 
     def test(prepare):
         rng = np.random.default_rng(1)
@@ -333,6 +354,10 @@ def _rows_test(change, look):
         return not all(np.allclose(a, b) for a, b in zip(one, two))
 
     return test
+
+
+def _last_kept(rows):
+    return np.concatenate([30 * rows[:-1] - 70, rows[-1:]])
 
 
 def _far_away(rows):
@@ -366,6 +391,12 @@ _ROWS_WRONG = {
     "test_rows_only": (
         "You compare scaled test rows only. Training rows may have seen the test rows as well.",
         _rows_test(_far_away, lambda a, b: (b[0],)),
+    ),
+    "one_row_only": (
+        "You keep one test row and look at that. Running statistics depend on the rows before it, or behind it: keep each "
+        "in turn.",
+        _rows_test(_far_away, _first_of_test),
+        _rows_test(_last_kept, lambda a, b: (a, b[-1])),
     ),
     "mean_zero_wanted": (
         "You ask for mean 0 and standard deviation 1. That says how rows are scaled, not whose statistics were used.",
@@ -537,6 +568,17 @@ def _eval_afterwards(model, batches):
     return result
 
 
+def _warmed_up(model, batches):
+    model(batches[0])
+    return _eval_first(model, batches)
+
+
+def _once_more(model, batches):
+    result = _switches_back(model, batches)
+    model(batches[-1])
+    return result
+
+
 _MODES = Programs(
     sound={"calls eval() first": _eval_first, "calls train(False) first": _train_false},
     odd={
@@ -547,6 +589,8 @@ _MODES = Programs(
     },
     faulty={"never changes the mode": _mean_over, "names model.eval and does not call it": _not_called},
     hidden={
+        "warms up with a batch in training mode, and throws away what it gives": _warmed_up,
+        "sends the last batch once more in training mode": _once_more,
         "calls eval() behind the first batch": _switching(behind="eval"),
         "calls train() again inside the loop": _switching(first="eval", behind="train"),
         "seeds the random numbers and stays in training mode": _seeded,
@@ -558,8 +602,8 @@ _MODES = Programs(
 class _Recorder:
     """A model that notes in which mode it was called, and which methods were."""
 
-    def __init__(self, noise=False):
-        self.training, self.noise = True, noise
+    def __init__(self, rng=None):
+        self.training, self.rng = True, rng
         self.modes, self.called = [], []
 
     def train(self, mode=True):
@@ -574,19 +618,30 @@ class _Recorder:
 
     def __call__(self, x):
         self.modes.append(self.training)
-        return x * np.random.random(x.shape) if self.noise and self.training else x
+        return x * 2 * (self.rng.random(x.shape) < 0.5) if self.rng and self.training else x
 
 
-def _recorded(evaluate, batches=4, noise=False):
-    model = _Recorder(noise)
-    return model, evaluate(model, [np.ones(3)] * batches)
+def _recorded(evaluate, batches=4, rng=None):
+    model = _Recorder(rng)
+    return model, evaluate(model, [np.ones(40)] * batches)
+
+
+def _two_runs(n, size, seed):
+    """One model of the lesson, evaluated twice: whether the numbers differ is luck, and these stand for the usual outcomes."""
+
+    def test(evaluate):
+        model, batches = _Recorder(np.random.default_rng(seed)), [np.ones(size)] * n
+        return evaluate(model, batches) != evaluate(model, batches)
+
+    return test
 
 
 _MODES_WRONG = {
     "called_twice": (
-        "You evaluate twice and look whether the numbers differ. A program that seeds the random numbers gives the same "
-        "number twice, with dropout. Note the mode in each call of the model instead.",
-        lambda evaluate: _recorded(evaluate, noise=True)[1] != _recorded(evaluate, noise=True)[1],
+        "You look at the numbers that come back. Drawn ones can agree by chance or by a seed, and a batch in training mode "
+        "needn't count in the result. Note the mode in each call of the model instead.",
+        lambda evaluate: _recorded(evaluate, rng=np.random)[1] != _recorded(evaluate, rng=np.random)[1],
+        *(_two_runs(*how) for how in ((2, 10, 1), (3, 20, 0), (2, 20, 1), (2, 10, 0), (3, 10, 0))),
     ),
     "mode_afterwards": (
         "You look at the mode when the evaluation is over. Which mode did the batches see?",
@@ -598,7 +653,8 @@ _MODES_WRONG = {
     ),
     "first_batch_only": (
         "You look at the first batch only. The mode can change behind it.",
-        lambda evaluate: _recorded(evaluate, batches=1)[0].modes[0],
+        lambda evaluate: _recorded(evaluate)[0].modes[0],
+        lambda evaluate: any(_recorded(evaluate, batches=1)[0].modes),
     ),
     "last_batch_only": (
         "You look at the last batch only. What about those before it?",
@@ -770,6 +826,9 @@ _SHARES = Programs(
         "scales behind the softmax": _attend(lambda q, k: _softmax(q @ k.T) / np.sqrt(q.shape[1])),
         "squashes each score by itself": _attend(lambda q, k: 1 / (1 + np.exp(-_scores(q, k)))),
         "hides the last key behind the softmax": _attend(_last_key_hidden),
+        "takes the softmax over the whole table, times the number of queries": _attend(
+            lambda q, k: len(q) * _softmax(_scores(q, k).ravel()).reshape(len(q), -1)
+        ),
     },
 )
 
@@ -813,6 +872,10 @@ _SHARES_WRONG = {
         "With a single query, the whole table is one row. Use several queries.",
         lambda attend: not np.allclose(_share_sums(attend, n=1), 1),
     ),
+    "total_only": (
+        "You look at the sum over all queries together. One may get more if another gets less: look at each.",
+        lambda attend: not np.isclose(_share_sums(attend).sum(), 4),
+    ),
     "columns_summed": (
         "You add up over the queries. It is each query that shares out 1 over the keys.",
         lambda attend: not np.allclose(_share_sums(attend, axis=0), 1),
@@ -824,7 +887,7 @@ _SHARES_WRONG = {
     "range_looked_at": (
         "You ask whether the output leaves the range of v. Weights that sum to less than 1 stay inside, if v has "
         "both signs. What must come out if every row of v is the same?",
-        *(_leaves_the_range(seed) for seed in (0, 2, 15, 16)),
+        *(_leaves_the_range(seed) for seed in (0, 2, 3, 8, 11, 15, 16)),
     ),
 }
 
@@ -1245,6 +1308,7 @@ _PAYMENTS = Programs(
         "uses another key behind the first try": _other_key_behind,
         "confirms the payment by another one": _confirms,
     },
+    errors={TimeoutError: "Your test raised TimeoutError. pay may raise it, as your bank does: catch it around pay."},
 )
 
 
@@ -1293,6 +1357,11 @@ _PAYMENTS_WRONG = {
     "none_is_a_key": (
         "Your bank takes None for a key that it has seen. Without a key it charges each time.",
         _bank_test(*_LOST, none_is_a_key=True),
+        _bank_test(["lost"] * 20, none_is_a_key=True),
+    ),
+    "no_answer_ever": (
+        "Your bank never answers. A program may charge once more when the answer has come: let 0, 1 and 2 answers get lost.",
+        _bank_test(["lost"] * 20),
     ),
 }
 
@@ -1339,8 +1408,9 @@ EXERCISES = (
         depends_on_test_rows, 3, 12, "Item 5",
         (
             "Change test rows, and see which results move though they must not.",
-            "Keep the first test row and change all others a lot: no training row may move, nor the first test row.",
-            "other[1:] = 50 * other[1:] + 100; compare prepare(train, test) with prepare(train, other): [0] whole, [1][0].",
+            "Keep one test row and change all others a lot: no training row may move, nor that test row. Do so for each.",
+            "other = 50 * test + 100; other[i] = test[i]; compare prepare(train, test) with prepare(train, other): [0] "
+            "whole, [1][i].",
         ),
         _ROWS_WRONG,
     ),

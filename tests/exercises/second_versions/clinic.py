@@ -43,6 +43,15 @@ def first_test_row_moves(program):
     return moved(program, np.vstack([TEST[0], [[900.0, 800.0, 700.0]], [[-50.0, 2.0, 500.0]]]), lambda result: result[1][0])
 
 
+def rest_moved(keep):
+    def test(program):
+        other = 1e3 - TEST * 50
+        other[keep] = TEST[keep]
+        return moved(program, other, lambda result: np.vstack([result[0], result[1][keep]]))
+
+    return test
+
+
 def not_standard(program):
     train, _ = program(TRAIN, TEST)
     return any(abs(column.mean()) > 1e-6 or abs(column.var() - 1) > 1e-6 for column in train.T)
@@ -128,6 +137,45 @@ def two_values(evaluate):
     return len({run(evaluate)[1] for _ in range(3)}) > 1
 
 
+class Noisy(Net):
+    def __init__(self):
+        super().__init__()
+        self.draw = np.random.default_rng(5)
+
+    def __call__(self, x):
+        return x + self.draw.normal(size=x.shape) * self.training
+
+
+def two_visits(evaluate):
+    net, data = Noisy(), [np.zeros(3)] * 2
+    first = evaluate(net, data)
+    return abs(first - evaluate(net, data)) > 1e-12
+
+
+class Loud(Net):
+    def __call__(self, x):
+        return np.full(3, 100.0 * self.training)
+
+
+def result_seen(evaluate):
+    return evaluate(Loud(), [np.zeros(3)] * 4) > 0
+
+
+class LessonNet(Net):
+    def __init__(self):
+        super().__init__()
+        self.draw = np.random.default_rng(0)
+
+    def __call__(self, x):
+        kept = self.draw.random(x.shape) < 0.5
+        return np.where(kept, 2 * x, 0) if self.training else x
+
+
+def lesson_net_twice(evaluate):
+    net = LessonNet()
+    return len({evaluate(net, [np.ones(20)] * 3) for _ in "12"}) == 2
+
+
 def mode_at_the_end(evaluate):
     net, _ = run(evaluate)
     return net.training is True
@@ -138,7 +186,11 @@ def evals_counted(evaluate):
 
 
 def first_call(evaluate):
-    return run(evaluate, n=1)[0].log == [True]
+    return run(evaluate, n=4)[0].log[0]
+
+
+def one_batch(evaluate):
+    return True in run(evaluate, n=1)[0].log
 
 
 def last_call(evaluate):
@@ -204,6 +256,14 @@ def zero_vectors(attend):
 
 def lonely_query(attend):
     return abs(table_of(attend, *many(1, 5)).sum() - 1) > 1e-9
+
+
+def in_all(attend):
+    return abs(float(attend(*many(4, 7), np.ones((7, 1))).sum()) - 4) > 1e-9
+
+
+def on_average(attend):
+    return not math.isclose(attend(*many(3, 5), np.full((5, 2), 2.0)).mean(), 2)
 
 
 def down_the_columns(attend):
@@ -399,6 +459,24 @@ def many_calls(pay):
     return visit(pay, lost=1).calls > 1
 
 
+def set_of_keys(pay):
+    keys = set()
+
+    def send(amount, key):
+        keys.add(key)
+        raise TimeoutError
+
+    try:
+        pay(send, 9, "cup")
+    except TimeoutError:
+        pass
+    return len(keys) > 1
+
+
+def dead_line(pay):
+    return visit(pay, lost=99).total > 40
+
+
 def none_known(pay):
     return max(visit(pay, lost=lost, keeps_none=True).total for lost in (0, 1, 2)) > 40
 
@@ -407,6 +485,7 @@ VERSIONS = {
     "clinic.depends_on_test_rows": {
         "training_rows_only": [train_part_moves],
         "test_rows_only": [first_test_row_moves],
+        "one_row_only": [rest_moved(0), rest_moved(len(TEST) - 1)],
         "mean_zero_wanted": [not_standard],
         "mean_left_as_it_was": [see_saw],
         "size_left_as_it_was": [mirrored],
@@ -420,10 +499,10 @@ VERSIONS = {
         "answer_turned_round": [turned("padding_counts")],
     },
     "clinic.evaluates_in_training_mode": {
-        "called_twice": [two_values],
+        "called_twice": [two_values, two_visits, result_seen, lesson_net_twice],
         "mode_afterwards": [mode_at_the_end],
         "eval_was_called": [evals_counted],
-        "first_batch_only": [first_call],
+        "first_batch_only": [first_call, one_batch],
         "last_batch_only": [last_call],
         "answer_turned_round": [turned("evaluates_in_training_mode")],
     },
@@ -439,7 +518,8 @@ VERSIONS = {
         "one_query_only": [lonely_query],
         "columns_summed": [down_the_columns],
         "own_attention_wanted": [not_mine],
-        "range_looked_at": [outside_the_range(seed) for seed in (0, 2, 4, 8)],
+        "range_looked_at": [outside_the_range(seed) for seed in (0, 2, 3, 4, 6, 8, 20)],
+        "total_only": [in_all, on_average],
         "answer_turned_round": [turned("weights_do_not_sum_to_one")],
     },
     "clinic.keeps_other_weights": {
@@ -476,7 +556,8 @@ VERSIONS = {
         "answers_never_lost": [quiet_bank, busy_bank],
         "one_answer_lost": [one_lost],
         "calls_counted": [many_calls],
-        "none_is_a_key": [none_known],
+        "none_is_a_key": [none_known, set_of_keys],
+        "no_answer_ever": [dead_line],
         "answer_turned_round": [turned("may_charge_twice")],
     },
 }
