@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .engine.model import Check, Exercise, case_check, misconceptions_of
+from .engine.model import Check, Exercise, Failed, case_check, misconceptions_of
 
 
 def forecast_is_consistent(plan):
@@ -64,10 +64,10 @@ def walk_forward(series, forecast, start):
 
 
 def monte_carlo_profit(z, mean, spread, correlation, profit):
-    """Profits for inputs that vary together, and how often there is a loss.
+    """Profits for inputs that vary together, the share p of those below 0, and its standard error sqrt(p (1 - p) / N).
 
-    z (N, k): independent standard normal numbers; mean, spread (k,): mean and standard deviation of each input; correlation
-    (k, k); profit: a function, inputs (N, k) -> profits (N,). Returns the profits, the share below 0 and its standard error
+    z (N, k): independent standard normal numbers, mixed by the lower Cholesky factor of correlation (k, k); mean, spread (k,):
+    mean and standard deviation of each input; profit: a function, inputs (N, k) -> profits (N,)
     """
     lower = np.linalg.cholesky(correlation)
     profits = profit(mean + spread * (z @ lower.T))
@@ -144,7 +144,8 @@ def _plan_probes():
     no_other = _plan(62)
     no_other["profit"] = [a - b for a, b in zip(no_other["subscription"], no_other["cost"])]
     nothing_fits = _plan(64, 3, subscription={0: 5000, 1: -3000, 2: 9000})
-    return _on_plans(_plan(30), _plan(29, 5), *years, *small, _moved(63, 0, 2), all_wrong, no_other, nothing_fits)
+    rates = [_plan(65, 3, growth={0: step}) for step in (2.0, 0.0995, -0.007)]
+    return _on_plans(_plan(30), _plan(29, 5), *years, *small, _moved(63, 0, 2), all_wrong, no_other, nothing_fits, *rates)
 
 
 def _relations(plan):
@@ -181,6 +182,24 @@ def _changed_plan(change):
     return lambda plan: forecast_is_consistent(change(plan))
 
 
+def _within(limit):
+    return lambda rate, stated: abs(rate - stated) <= limit
+
+
+def _same_percent(rate, stated):
+    return round(rate, 2) == round(stated, 2)
+
+
+def _rates(fits):
+    """The growth is looked at as a rate, with a tolerance that is none of money."""
+
+    def wrong(plan):
+        income = plan["subscription"]
+        return _without("growth")(plan) and all(fits(b / a - 1, g) for a, b, g in zip(income, income[1:], plan["growth"]))
+
+    return wrong
+
+
 _PLAN_WRONG = {
     "answer_turned_round": (lambda plan: not forecast_is_consistent(plan),),
     "first_year_only": (_judge(lambda kind, t, n: t == 0),),
@@ -191,6 +210,7 @@ _PLAN_WRONG = {
     "growth_not_checked": (_without("growth"),),
     "profit_not_checked": (_without("profit"),),
     "subscribers_not_checked": (_without("subscribers"),),
+    "rates_compared": tuple(_rates(fits) for fits in (_within(1), _within(0.01), _within(0.001), _same_percent)),
     "exact": (_judge(fits=lambda left, right: left == right), _judge(fits=lambda left, right: abs(left - right) <= 1e-3)),
     "too_coarse": (_judge(fits=lambda left, right: abs(left - right) <= 0.01 * abs(right)),),
     "no_absolute_value": (_judge(fits=lambda left, right: left - right <= 1), _judge(fits=lambda left, right: right - left <= 1)),
@@ -207,6 +227,8 @@ _PLAN_HINTS = {
     "growth_not_checked": "The growth is not checked: does each year's subscription income follow from the year before?",
     "profit_not_checked": "The profit is not checked: all income minus cost.",
     "subscribers_not_checked": "Whether the subscribers pay the subscription income is not checked: 12 months, each at the price.",
+    "rates_compared": "You compare rates of growth. The 1 of rounding is money: compare the income with what growth makes of the "
+    "year before.",
     "exact": "You allow (almost) no difference. Printed amounts are rounded: up to 1 is fine.",
     "too_coarse": "You allow a share of the amount. Only a difference of up to 1 is rounding.",
     "no_absolute_value": "A difference in one direction escapes you: compare its absolute value.",
@@ -219,11 +241,18 @@ _PLAN_HINTS = {
 
 
 def _broken_even(work, fixed, price, variable):
-    """The result, or "ValueError" where that is what the work says."""
+    """The result, or "ValueError" where that is what the work should say and says."""
     try:
-        return work(fixed, price, variable)
+        units = work(fixed, price, variable)
     except ValueError:
+        if price > variable:
+            raise
         return "ValueError"
+    except AssertionError as error:
+        raise Failed("An AssertionError was raised. Expected: ValueError.") from error
+    if price <= variable:
+        raise Failed(f"Nothing was raised; your function returned {units!r}. Expected: ValueError.")
+    return units
 
 
 def _even_oracle(fixed, price, variable):
@@ -243,7 +272,7 @@ def _even_sample(rng):
 
 
 def _even_probes():
-    return [(100_000, 240, 0), (100_000, 240, 72), (600, 50, 30), (601, 50, 30), (500, 30, 30), (500, 20, 30), (10, 90, 13), (0, 5, 2)]
+    return [(100_000, 240, 0), (100_000, 240, 72), (600, 50, 30), (601, 50, 30), (500, 30, 30), (500, 20, 30), (10, 90, 13), (0, 5, 2), (0, 5, 9)]
 
 
 def _even_with(margin=lambda price, variable: price - variable, units=lambda fixed, margin: -(-fixed // margin), error=lambda m: m <= 0):
@@ -269,10 +298,9 @@ _EVEN_WRONG = {
     "variable_cost_added": (_even_with(margin=lambda p, v: p + v), _even_with(margin=lambda p, v: p + v, error=_never)),
     "loss_not_noticed": (_even_with(error=_never), _even_with(error=lambda m: m == 0)),
     "nothing_earned_not_noticed": (_even_with(error=lambda m: m < 0),),
-    "no_error_but_a_number": (
+    "no_error": (
         lambda fixed, price, variable: _even_oracle(fixed, price, variable) if price > variable else math.inf,
-        lambda fixed, price, variable: _even_oracle(fixed, price, variable) if price > variable else -1,
-        lambda fixed, price, variable: _even_oracle(fixed, price, variable) if price > variable else 0,
+        lambda fixed, price, variable: break_even(fixed, price, variable) if fixed else 0,
     ),
     "revenue_not_units": (_even_with(units=lambda fixed, m: -(-fixed // m) * m), lambda fixed, price, variable: break_even(fixed, price, variable) * price),
 }
@@ -285,7 +313,8 @@ _EVEN_HINTS = {
     "variable_cost_added": "The cost of a unit lessens what it brings: price - variable.",
     "loss_not_noticed": "Each unit loses money, and you name a number of units. Raise a ValueError.",
     "nothing_earned_not_noticed": "Where price and cost of a unit are equal you divide by 0. That is the error case, too.",
-    "no_error_but_a_number": "Where a unit brings no more than it costs, raise a ValueError: a number could be used by mistake.",
+    "no_error": "Where a unit brings no more than it costs, raise ValueError, whatever `fixed` is: a number, or None, could be used "
+    "by mistake.",
     "revenue_not_units": "That is money. Asked are units.",
 }
 
@@ -550,6 +579,7 @@ _DRAWS_WRONG = {
                          _simulated(share=lambda profits: float(np.sum(profits < 0)), error=lambda loss, p: math.sqrt(loss / len(p) * (1 - loss / len(p)) / len(p)))),
     "root_forgotten": (_simulated(error=lambda loss, profits: loss * (1 - loss) / len(profits)),),
     "error_of_one_draw": (_simulated(error=lambda loss, profits: math.sqrt(loss * (1 - loss))),),
+    "one_draw_less": (_simulated(error=lambda loss, profits: float(np.std(profits < 0, ddof=1) / math.sqrt(len(profits)))),),
     "error_of_the_mean_profit": (_simulated(error=lambda loss, profits: float(np.std(profits) / math.sqrt(len(profits)))),
                                  _simulated(error=lambda loss, profits: float(np.std(profits, ddof=1) / math.sqrt(len(profits))))),
 }
@@ -566,6 +596,7 @@ _DRAWS_HINTS = {
     "number_of_losses": "That is how many losses there are. Asked is their share.",
     "root_forgotten": "That is the variance of the share. Take the root.",
     "error_of_one_draw": "Your error doesn't shrink with more draws: divide by N under the root.",
+    "one_draw_less": "You divide by N - 1 (ddof=1). Asked is the root of p (1 - p) / N.",
     "error_of_the_mean_profit": "That is the standard error of the mean profit. Asked is that of the share: each draw is a loss or not.",
 }
 

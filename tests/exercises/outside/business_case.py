@@ -117,9 +117,9 @@ def in_percent(z, mean, spread, correlation, profit):
     return profits, 100 * loss, 100 * error
 
 
-def one_draw_less(z, mean, spread, correlation, profit):
+def two_draws_less(z, mean, spread, correlation, profit):
     profits, loss, error = monte_carlo_profit(z, mean, spread, correlation, profit)
-    return profits, loss, error * (len(z) / (len(z) - 1)) ** 0.5
+    return profits, loss, error * (len(z) / (len(z) - 2)) ** 0.5
 
 
 def sorted_profits(z, mean, spread, correlation, profit):
@@ -132,5 +132,5 @@ OUTSIDE = {
     "business_case.break_even": [one_in_reserve, at_least_one, divided_by_the_markup, type_error_for_a_loss],
     "business_case.cohort_revenue": [rounded_customers, exponential_churn, half_a_month, yearly_churn, list_of_lists],
     "business_case.walk_forward": [relative, of_the_differences, backwards, every_second, with_zeros_before],
-    "business_case.monte_carlo_profit": [without_the_first, two_errors, in_percent, one_draw_less, sorted_profits],
+    "business_case.monte_carlo_profit": [without_the_first, two_errors, in_percent, two_draws_less, sorted_profits],
 }

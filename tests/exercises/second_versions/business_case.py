@@ -64,6 +64,23 @@ def grown_and_earned(case):
     return bool(largest(*gaps(case)[1:]) <= 1)
 
 
+def rate_within(limit):
+    def test(case):
+        sales = np.asarray(case["subscription"], float)
+        rates = sales[1:] / sales[:-1] - 1
+        return paid_and_earned(case) and bool((np.abs(rates - case["growth"]) <= limit).all())
+
+    return test
+
+
+def percent_printed(case):
+    sales = case["subscription"]
+    for before, after, stated in zip(sales, sales[1:], case["growth"]):
+        if f"{round(after / before - 1, 2):.2f}" != f"{round(stated, 2):.2f}":
+            return False
+    return paid_and_earned(case)
+
+
 def to_the_cent(case):
     return bool(largest(*gaps(case)) < 0.01)
 
@@ -158,6 +175,22 @@ def endless(fixed, price, unit_cost):
 
 def nothing(fixed, price, unit_cost):
     return 0 if unit_cost >= price else covered(fixed, price, unit_cost, up)
+
+
+def none_at_all(fixed, price, unit_cost):
+    if price > unit_cost:
+        return covered(fixed, price, unit_cost, up)
+
+
+def asserted(fixed, price, unit_cost):
+    assert price > unit_cost
+    return covered(fixed, price, unit_cost, up)
+
+
+def no_cost_first(fixed, price, unit_cost):
+    if fixed == 0:
+        return 0
+    return covered(fixed, price, unit_cost, up)
 
 
 def turnover(fixed, price, unit_cost):
@@ -373,6 +406,10 @@ def of_one(*case):
     return drawn(*case, doubt=lambda part, gains: np.std(gains < 0))
 
 
+def of_the_sample(*case):
+    return drawn(*case, doubt=lambda part, gains: np.sqrt(part * (1 - part) / (len(gains) - 1)))
+
+
 def of_the_mean(*case):
     return drawn(*case, doubt=lambda part, gains: np.sqrt(gains.var() / len(gains)))
 
@@ -392,6 +429,7 @@ VERSIONS = {
         "growth_not_checked": [paid_and_earned],
         "profit_not_checked": [paid_and_grown],
         "subscribers_not_checked": [grown_and_earned],
+        "rates_compared": [rate_within(1), rate_within(0.01), percent_printed],
         "exact": [to_the_cent],
         "too_coarse": [within_a_hundredth],
         "no_absolute_value": [not_too_high, not_too_low],
@@ -407,7 +445,7 @@ VERSIONS = {
         "variable_cost_added": [both_added],
         "loss_not_noticed": [never_refuses, only_equal_refused],
         "nothing_earned_not_noticed": [only_loss_refused],
-        "no_error_but_a_number": [endless, nothing],
+        "no_error": [endless, nothing, none_at_all, asserted, no_cost_first],
         "revenue_not_units": [turnover],
     },
     "business_case.cohort_revenue": {
@@ -451,6 +489,7 @@ VERSIONS = {
         "number_of_losses": [how_many, how_many_with_the_error_of_the_share],
         "root_forgotten": [variance],
         "error_of_one_draw": [of_one],
+        "one_draw_less": [of_the_sample],
         "error_of_the_mean_profit": [of_the_mean, of_the_mean_by_sample],
     },
 }
