@@ -14,8 +14,8 @@ from .engine.model import Check, Exercise, Failed, misconceptions_of
 def sequence_logprob(logits, ids, mask):
     """Log-probability of each answer, given its prompt.
 
-    logits: float tensor (B, T, V), at [b, t] those of the token after ids[b, t]; ids: int64 (B, T)
-    mask: bool (B, T), True where ids[b, t] belongs to the answer; never at t = 0, the rest is prompt or padding
+    logits: float tensor (B, T, V), at [b, t] those of the token after ids[b, t]; -inf where a token can't come
+    ids: int64 (B, T); mask: bool (B, T), True where ids[b, t] belongs to the answer; never at t = 0, the rest is prompt or padding
     -> float tensor (B,): the sum of the log-probabilities of the answer's tokens
     """
     logp = logits[:, :-1].log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]  # (B, T-1)
@@ -170,13 +170,19 @@ def _check_logprob_prompt(attempt):
     attempt.expect((logits, other, mask), expected, "Here only prompt and padding differ.")
 
 
+def _impossible_prompt(logits):
+    """A token of the prompt that the model thinks impossible."""
+    import torch
+
+    logits[0, 0, 2] = -math.inf
+    return logits, torch.tensor([[0, 2, 1, 0]]), torch.tensor([[False, False, True, True]])
+
+
 def _check_logprob_impossible(attempt):
     import torch
 
-    logits = torch.zeros(1, 4, 3)
-    logits[0, 0, 2] = -math.inf  # a token of the prompt that the model thinks impossible
-    case = (logits, torch.tensor([[0, 2, 1, 0]]), torch.tensor([[False, False, True, True]]))
-    attempt.expect(case, torch.tensor([2 * math.log(1 / 3)]), "A token of the prompt has probability 0 here.")
+    case = _impossible_prompt(torch.zeros(1, 4, 3))
+    attempt.expect(case, torch.tensor([2 * math.log(1 / 3)]), "A token of the prompt has probability 0 here: its logit is -inf.")
 
 
 def _check_logprob_length(attempt):
@@ -190,7 +196,8 @@ def _check_logprob_length(attempt):
 
 def _logprob_probes():
     rng = np.random.default_rng(3)
-    return [_logprob_case(rng, B, T, V) for B, T, V in ((3, 6, 4), (2, 5, 3), (1, 7, 5), (4, 4, 2))]
+    usual = [_logprob_case(rng, B, T, V) for B, T, V in ((3, 6, 4), (2, 5, 3), (1, 7, 5), (4, 4, 2))]
+    return [*usual, _impossible_prompt(_logits(rng, 1, 4, 3))]
 
 
 def _logprob_with(
@@ -210,6 +217,7 @@ def _own_place(scores, ids):
 _LOGPROB_WRONG = {
     "not_shifted": (_logprob_with(pick=_own_place, keep=lambda mask: mask),),
     "prompt_counted": (_logprob_with(join=lambda logp, kept: logp.sum(1)),),
+    "mask_multiplied": (_logprob_with(join=lambda logp, kept: (logp * kept).sum(1)),),
     "mask_not_shifted": (_logprob_with(keep=lambda mask: mask[:, :-1]),),
     "mean_for_sum": (
         _logprob_with(join=lambda logp, kept: logp.masked_fill(~kept, 0.0).sum(1) / kept.sum(1)),
@@ -229,6 +237,7 @@ _LOGPROB_WRONG = {
 _LOGPROB_HINTS = {
     "not_shifted": "You look up ids[b, t] in logits[b, t]. Those logits are of the token that comes after it.",
     "prompt_counted": "You count every token. The prompt wasn't chosen by the model, and padding by nobody.",
+    "mask_multiplied": "0 * -inf is nan. Set what isn't counted to 0, by masked_fill or torch.where, in place of multiplying.",
     "mask_not_shifted": "You shifted logits and ids against each other, but the mask belongs to ids: which of its "
     "columns go with ids[:, 1:]?",
     "mean_for_sum": "You divide by the number of tokens. The log-probability of a text is the sum over its tokens.",
@@ -436,7 +445,7 @@ def _check_kl_zero(attempt):
     attempt.expect((logits, logits + 3.0, mask), torch.zeros(3), why)
 
 
-def _check_kl_prompt(attempt):
+def _far_outside():
     import torch
 
     logits, ref_logits, mask = _kl_case(np.random.default_rng(23), 3, 6, 4)
@@ -444,12 +453,16 @@ def _check_kl_prompt(attempt):
         for t in range(6):
             if t == 5 or not mask[b, t + 1]:
                 logits[b, t] = 40.0 * torch.arange(4)
-    _expect_kl(attempt, (logits, ref_logits, mask), "Here model and reference are far apart outside the answer, which is not counted.")
+    return logits, ref_logits, mask
+
+
+def _check_kl_prompt(attempt):
+    _expect_kl(attempt, _far_outside(), "Here model and reference are far apart outside the answer, which is not counted.")
 
 
 def _kl_probes():
     rng = np.random.default_rng(24)
-    return [_kl_case(rng, B, T, V) for B, T, V in ((3, 6, 4), (2, 5, 3), (1, 7, 5), (4, 4, 2))]
+    return [_far_outside(), *(_kl_case(rng, B, T, V) for B, T, V in ((3, 6, 4), (2, 5, 3), (1, 7, 5), (4, 4, 2)))]
 
 
 def _kl_with(
@@ -483,6 +496,11 @@ _KL_WRONG = {
         _kl_with(join=lambda kl, kept: kl[kept].sum()),
         _kl_with(join=lambda kl, kept: kl.masked_fill(~kept, 0.0).sum(1).mean()),
     ),
+    "softmax_underflows": (
+        _kl_with(
+            at_place=lambda p, q: (p.exp() * (p.exp() / q.exp()).log()).sum(-1), join=lambda kl, kept: (kl * kept).sum(1)
+        ),
+    ),
     "minus": (_kl_with(join=lambda kl, kept: -kl.masked_fill(~kept, 0.0).sum(1)),),
     "distance_of_probabilities": (
         _kl_with(at_place=lambda p, q: (p.exp() - q.exp()).abs().sum(-1)),
@@ -504,6 +522,7 @@ _KL_HINTS = {
     "mask_not_shifted": "The distribution from which token t was drawn stands at place t - 1, and the mask marks tokens.",
     "mean_over_answer": "You divide by the length of the answer. The KL of whole answers is the sum over their tokens.",
     "all_rows_together": "You join the rows. Each answer has a number of its own: (B,).",
+    "softmax_underflows": "A softmax gives exactly 0 for a token that is far behind, and 0 * log 0 is nan. Take log_softmax of the logits.",
     "minus": "Your sign is wrong: a KL is never below 0.",
     "distance_of_probabilities": "You measure the distance of probabilities. KL is a mean of differences of logarithms.",
 }
@@ -746,7 +765,7 @@ def _run_sound(work, kind):
 
 def _expect_sound(attempt, kind):
     said = attempt(kind)
-    if not isinstance(said, bool):
+    if not isinstance(said, (bool, np.bool_)):
         raise Failed(f"Your test returned a {type_name(said)}; expected True or False, as a bool.", (kind,))
     if said != (kind in SOUND):
         found = "the right loss" if kind in SOUND else f"a loss with a fault ({kind})"

@@ -773,7 +773,7 @@ def _run_team(work, *case):
 
 def _expect_team(attempt, kind, seed):
     said = attempt(kind, seed)
-    if not isinstance(said, bool):
+    if not isinstance(said, (bool, np.bool_)):
         text = f"Your test returned a {type_name(said)}; expected True or False, as a bool."
         raise Failed(text, (kind, seed))
     if said != (kind in _SOUND):

@@ -895,7 +895,7 @@ def _run_leak_test(work, *case):
 
 def _expect_leak(attempt, kind, *case):
     said = attempt(kind, *case)
-    if not isinstance(said, bool):
+    if not isinstance(said, (bool, np.bool_)):
         text = f"Your test returned a {type_name(said)}; expected True or False, as a bool."
         raise Failed(text, (kind, *case))
     if said != (kind in _SOUND):

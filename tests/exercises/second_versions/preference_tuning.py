@@ -25,6 +25,16 @@ def surprise(scores, i):
     return -F.cross_entropy(scores[None], torch.tensor([i]))
 
 
+def weighted(z, x, m):
+    lp = F.log_softmax(z, -1)[:, :-1]
+    return torch.einsum("btv,btv->bt", lp, F.one_hot(x[:, 1:], z.shape[-1]).float()).mul(m[:, 1:]).sum(1)
+
+
+def times_the_mask(z, x, m):
+    nll = F.cross_entropy(z[:, :-1].transpose(1, 2), x[:, 1:], reduction="none")
+    return -(nll * m[:, 1:]).sum(1)
+
+
 def across_places(z, x, m):
     logs = F.log_softmax(z, dim=1)
     return rows(lambda scores, i: scores[i])(logs, x, m)
@@ -85,7 +95,17 @@ def kl(a, b):
 
 
 def logs(a, b):
-    return torch.log(torch.softmax(a, 0)), torch.log(torch.softmax(b, 0))
+    return a - torch.logsumexp(a, 0), b - torch.logsumexp(b, 0)
+
+
+def from_probabilities(new, old, m):
+    p, q = new.softmax(-1), old.softmax(-1)
+    return ((p * (p.log() - q.log())).sum(-1)[:, :-1] * m[:, 1:]).sum(1)
+
+
+def mixed(new, old, m):
+    p, q = new[:, :-1].softmax(2), old[:, :-1].log_softmax(2)
+    return torch.einsum("btv,btv,bt->b", p, torch.log(p) - q, m[:, 1:].float())
 
 
 def everywhere(flags):
@@ -179,6 +199,7 @@ VERSIONS = {
     "preference_tuning.sequence_logprob": {
         "not_shifted": [rows(surprise, back=0)],
         "prompt_counted": [rows(surprise, places=everywhere)],
+        "mask_multiplied": [weighted, times_the_mask],
         "mask_not_shifted": [rows(surprise, places=lambda flags: [t for t in range(1, len(flags)) if flags[t - 1]])],
         "mean_for_sum": [rows(surprise, together=lambda found: torch.stack(found).mean())],
         "no_softmax": [rows(lambda scores, i: scores[i])],
@@ -218,6 +239,7 @@ VERSIONS = {
         "mask_not_shifted": [by_place(kl, back=0)],
         "mean_over_answer": [by_place(kl, join=lambda found: torch.stack(found).mean())],
         "all_rows_together": [lambda new, old, m: by_place(kl)(new, old, m).sum()],
+        "softmax_underflows": [from_probabilities, mixed],
         "minus": [by_place(lambda a, b: -kl(a, b))],
         "distance_of_probabilities": [by_place(lambda a, b: torch.norm(a.softmax(0) - b.softmax(0), p=1))],
     },
