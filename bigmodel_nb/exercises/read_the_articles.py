@@ -62,7 +62,7 @@ def tells_apart(experiment, holds, fails, n):
 
     experiment: function, data -> True if it supports the claim, False if it refutes it
     holds, fails: functions, NumPy generator -> data, from a world where the claim holds and from one where
-    it doesn't; draw n times from each, with np.random.default_rng(0) to np.random.default_rng(n - 1)
+    it doesn't; draw n times from each, each time with a new generator: np.random.default_rng(seed), seed from 0 to n - 1
     -> True if the experiment supports the claim in at least 90 % of the draws where it holds, and in at
        most 10 % of the draws where it doesn't; otherwise False
     """
@@ -504,7 +504,7 @@ def _expect_apart(attempt, case, why=""):
 
 
 def _check_apart_two(attempt):
-    _expect_apart(attempt, _apart_case("reads the data", 20, 0), "This one is right in every draw.")
+    _expect_apart(attempt, _apart_case("reads the data", 20, 0), "This one is right in every draw, with seeds 0 to 19 in either world.")
     _expect_apart(attempt, _apart_case("always supports", 20, 0), "This one supports the claim whatever the data say.")
 
 
@@ -539,6 +539,8 @@ def _apart_probes():
         _apart_case(yes, 12, 0, 20, 19), _apart_case(yes, 20, 8, 20, 0), _apart_case(yes, 20, 8, 20, 1), _apart_case(yes, 36, 0, 40, 0),
         _apart_case(yes, 1, 0, 20, 0), _apart_case(yes, 19, 1, 20, 1),
         _apart_case(yes, 10, 0, 10, 0), _apart_case(yes, 9, 1, 10, 5), _apart_case(yes, 38, 0, 40, 22),
+        (Experiment(yes), World("always yes", share=1.0), World("never yes", share=0.0), 20),
+        _apart_case(yes, 1, 0, 1),
     ]  # fmt: skip
 
 
@@ -562,11 +564,28 @@ def _always_twenty(experiment, holds, fails, n):
     return tells_apart(experiment, holds, fails, 20)
 
 
+def _one_generator(experiment, holds, fails, n):
+    rng = np.random.default_rng(0)
+    right = sum(bool(experiment(holds(rng))) for _ in range(n))
+    wrong = sum(bool(experiment(fails(rng))) for _ in range(n))
+    return 10 * right >= 9 * n and 10 * wrong <= n
+
+
+def _generator_of_both(experiment, holds, fails, n):
+    right = wrong = 0
+    for rng in map(np.random.default_rng, range(n)):
+        right += bool(experiment(holds(rng)))
+        wrong += bool(experiment(fails(rng)))
+    return 10 * right >= 9 * n and 10 * wrong <= n
+
+
 _APART_WRONG = {
     "answers_turned_round": (_apart_with(lambda right, wrong, n: 10 * wrong >= 9 * n and 10 * right <= n),),
     "never_tried_where_the_claim_fails": (_apart_with(lambda right, wrong, n: 10 * right >= 9 * n),),
     "never_tried_where_the_claim_holds": (_apart_with(lambda right, wrong, n: 10 * wrong <= n),),
     "one_draw_only": (_apart_with(seeds=lambda n: [0] * n),),
+    "one_generator_for_all": (_one_generator,),
+    "generator_of_both_worlds": (_generator_of_both,),
     "no_error_allowed": (_apart_with(lambda right, wrong, n: right == n and wrong == 0),),
     "limits_excluded": (_apart_with(lambda right, wrong, n: 10 * right > 9 * n and 10 * wrong < n),),
     "majority_is_enough": (_apart_with(lambda right, wrong, n: 2 * right > n > 2 * wrong),),
@@ -583,6 +602,9 @@ _APART_HINTS = {
     "never_tried_where_the_claim_holds": "An experiment that always says no passes your test. Run it where the claim "
     "holds, too.",
     "one_draw_only": "One draw from each world decides, however often you repeat it. Draw n times, with a new seed each time.",
+    "one_generator_for_all": "All your draws come from one generator. Make a new one for each draw: np.random.default_rng(seed).",
+    "generator_of_both_worlds": "Both worlds draw from the same generator, so the second continues where the first stopped. "
+    "Make one for each.",
     "no_error_allowed": "You allow no error at all. 90 % and 10 % are the limits.",
     "limits_excluded": "You refuse exactly 90 % and exactly 10 %. 'At least' and 'at most' include them.",
     "majority_is_enough": "You take the majority of the draws. An experiment that errs in 4 of 10 is not to be trusted: "

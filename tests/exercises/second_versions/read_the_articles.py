@@ -139,10 +139,39 @@ def one_look(test, good, bad, times):
     return bool(test(good(rng(0)))) and not test(bad(rng(0)))
 
 
+def trusted(yes, no):
+    return bool(np.mean(yes) >= 0.9 - E and np.mean(no) <= 0.1 + E)
+
+
+def one_stream(alternating):
+    def work(test, good, bad, times):
+        rng, yes, no = np.random.default_rng(0), [], []
+        plan = [0, 1] * times if alternating else [0] * times + [1] * times
+        for which in plan:
+            (no if which else yes).append(bool(test((bad if which else good)(rng))))
+        return trusted(yes, no)
+
+    return work
+
+
+def a_stream_for_each_world(test, good, bad, times):
+    def said(world, rng):
+        return [bool(test(world(rng))) for _ in range(times)]
+
+    return trusted(said(good, np.random.default_rng(0)), said(bad, np.random.default_rng(0)))
+
+
+def both_from_one(test, good, bad, times):
+    pairs = [(lambda g: (bool(test(good(g))), bool(test(bad(g)))))(np.random.default_rng(k)) for k in range(times)]
+    return trusted(*zip(*pairs))
+
+
 APART = {
     "never_tried_where_the_claim_fails": [arrays(lambda a, b: a >= 0.9 - E)],
     "never_tried_where_the_claim_holds": [arrays(lambda a, b: b <= 0.1 + E)],
     "one_draw_only": [one_look, arrays(lambda a, b: a >= 0.9 - E and b <= 0.1 + E, fixed=0)],
+    "one_generator_for_all": [one_stream(alternating=False), one_stream(alternating=True), a_stream_for_each_world],
+    "generator_of_both_worlds": [both_from_one],
     "no_error_allowed": [arrays(lambda a, b: a == 1 and b == 0)],
     "limits_excluded": [arrays(lambda a, b: a > 0.9 + E and b < 0.1 - E)],
     "majority_is_enough": [arrays(lambda a, b: a > 0.5 > b)],
