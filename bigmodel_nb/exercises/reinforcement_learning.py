@@ -591,7 +591,9 @@ def _check_updates(kinds, expected, why):
     return check
 
 
-_check_update_right = _check_updates(TIGHT[:3], False, "This update stops at the end ({}).")
+_check_update_right = _check_updates(
+    TIGHT[:3], False, "This update stops at the end ({}): row s comes out the same, whatever row s_next holds."
+)
 _check_update_through = _check_updates(LEAKING[:3] + LEAKING[-1:], True, "This update looks behind the end ({}).")
 _check_update_hidden = _check_updates(
     LEAKING[3:-1], True, "This update looks behind the end ({}). Does your table let it show?"
@@ -632,6 +634,17 @@ def _right_is_wrong(seen, start):
     return all(np.allclose(seen[0], row) for row in seen[1:])
 
 
+def _done_switched(row):
+    """Asks whether `done` makes a difference."""
+
+    def test(update):
+        table = np.array([[1.0, 2.3, 3.0], row])
+        one, two = (update(table.copy(), 0, 1, 1.0, 1, done, 0.5, 0.9) for done in (True, False))
+        return bool(np.allclose(one, two))
+
+    return test
+
+
 _UPDATE_WRONG = {
     "turned_round": (_tested(verdict=_right_is_wrong),),
     "zeros_hide_it": (
@@ -639,6 +652,9 @@ _UPDATE_WRONG = {
         _tested(rows=(0.0,), verdict=_not_as_it_should),
     ),
     "before_the_end": (_tested(done=False),),
+    "done_switched": tuple(
+        _done_switched(row) for row in ([5.0, 3.0, 4.0], [3.0, 5.0, 4.0], [-5.0, -3.0, -4.0], [-3.0, -5.0, -4.0])
+    ),
     "any_mistake_counts": (_tested(verdict=_not_as_it_should), _tested(rows=(5.0,), verdict=_not_as_it_should)),
     "nothing_can_show": (_tested(gamma=0.0), _tested(alpha=0.0)),
     "negative_values_only": (_tested(rows=(0.0, -5.0)), _tested(rows=(-1.0, -5.0))),
@@ -647,6 +663,8 @@ _UPDATE_WRONG = {
     "does_it_change_anything": (_tested(rows=(5.0,), s_row=(1.0, 2.3, 3.0), verdict=lambda seen, start: not np.allclose(seen[0], start)),),
 }
 _UPDATE_HINTS = {
+    "done_switched": "You ask whether `done` makes a difference. Leave done=True and change the row s_next: an update may look "
+    "behind the end in another way than before it.",
     "zeros_hide_it": "In your table the values of the next state are 0, and 0.9 times 0 shows nothing. What if they "
     "start at 5?",
     "before_the_end": "You call the update with done=False. There every update should look ahead.",

@@ -187,9 +187,20 @@ def wrong_somewhere(rows):
     return test
 
 
+def same_at_the_end(row):
+    def test(update):
+        before, after = (trial(update, np.array(row), done=done) for done in (False, True))
+        return float(np.abs(before - after).max()) < 1e-9
+
+    return test
+
+
 UPDATE = {
     "zeros_hide_it": [wrong_somewhere([0.0])],
     "before_the_end": [differs([0.0, 7.0, -7.0], done=False)],
+    "done_switched": [
+        same_at_the_end(row) for row in ([7.0, 2.0, 1.0], [1.0, 2.0, 7.0], [-7.0, -8.0, -9.0], [-9.0, -8.0, -7.0])
+    ],
     "turned_round": [lambda update: not differs([0.0, 7.0, -7.0])(update)],
     "any_mistake_counts": [wrong_somewhere([0.0, 7.0, -7.0]), wrong_somewhere([7.0])],
     "nothing_can_show": [differs([0.0, 7.0, -7.0], gamma=0.0)],
