@@ -428,7 +428,8 @@ _SPLIT_MISCONCEPTIONS = (
     Misconception(
         "one_row_of_each_group",
         _split_one_row,
-        "Each group gives one row and its other rows are lost. They may stay together; they need not go.",
+        "Most rows stand in none of your parts. Do you keep one row of a group, or throw away rows that would "
+        "leak? The rows of a group stay together; none has to go.",
     ),
     Misconception(
         "train_holds_everything",
@@ -447,7 +448,7 @@ def shuffle_report(test, scores, x, y, seed):
     orders = [order for _, order, _ in calls]
     return {
         "calls of the pipeline": [many for many, _, _ in calls],
-        "x and labels of the pipeline": [_described(order, x, y) for order in orders],
+        "x and labels of the pipeline": _all_described(orders, x, y),
         "same seed, same order": _same_order(orders[0], orders[1]),
         "other seeds, other orders": not (_same_order(orders[0], orders[2]) or _same_order(orders[0], orders[3])),
         "train accuracy, held-out accuracy, leak": [result for _, _, result in calls],
@@ -475,6 +476,16 @@ def _spied(test, scores, x, y, seed):
     return len(given), given[-1], (float(train), float(held_out), bool(leak))
 
 
+_OTHER_LABELS = "other labels than those of y"
+
+
+def _all_described(orders, x, y) -> list[str]:
+    """Labels that were drawn may by chance be as many of each kind as in y: then the other calls tell."""
+    texts = [_described(order, x, y) for order in orders]
+    drawn = _OTHER_LABELS in texts
+    return [_OTHER_LABELS if drawn and text == "labels mixed" else text for text in texts]
+
+
 def _described(order, x, y) -> str:
     some_x, some_y = order
     if some_x.shape != x.shape or some_y.shape != y.shape:
@@ -487,9 +498,10 @@ def _described(order, x, y) -> str:
     if np.array_equal(some_y, y):
         return "labels as they were"
     if not np.array_equal(np.sort(some_y), np.sort(y)):
-        return "other labels than those of y"
+        return _OTHER_LABELS
+    by_chance = np.sum((np.bincount(y) / len(y)) ** 2)  # share that keeps its label in a random order
     kept = np.mean(some_y == y)
-    return "labels mixed" if kept < 0.85 else "hardly a label moved"
+    return "labels mixed" if kept < by_chance + 0.7 * (1 - by_chance) else "hardly a label moved"
 
 
 def _same_order(one, other) -> bool:
@@ -614,8 +626,8 @@ _SHUFFLE_MISCONCEPTIONS = (
     Misconception(
         "new_labels_drawn",
         _shuffled(lambda x, y, seed: (x, np.random.default_rng(seed).integers(y.max() + 1, size=len(y)))),
-        "You draw new labels, all equally likely. A rare class is then rare no more, and chance is another "
-        "number. How do you keep the labels and lose their places?",
+        "Your labels are not those of y in another order: some were drawn too often, others not at all, so "
+        "chance is another number. How do you keep the labels and lose their places?",
     ),
     Misconception(
         "fixed_seed",
@@ -703,6 +715,8 @@ def _check_stop_ties(attempt):
 def _check_stop_resets(attempt):
     losses = [1.0, 1.1, 0.9, 1.0, 0.8, 0.9, 0.7, 0.8, 0.9, 0.6]
     attempt.expect((losses, 2), (8, 6), "Each new best begins the count anew.")
+    small = [0.5, 0.49999, 0.49998, 0.49997, 0.6]
+    attempt.expect((small, 2), (4, 3), "Each of the first four is below the one before, by very little.")
 
 
 def _check_stop_random(attempt):
@@ -1077,7 +1091,12 @@ def _check_prf_empty(attempt):
 
 def _check_prf_perfect(attempt):
     y = _labels(2, 0, 1, 2, 2)
-    attempt.expect((y, y.copy(), 2), (1.0, 1.0, 1.0), "Everything is right.")
+    case = (y, y.copy(), 2)
+    got = attempt.expect(case, (1.0, 1.0, 1.0), "Everything is right.")
+    for name, value in zip(("precision", "recall", "F1"), got):
+        if abs(value - 1) > 1e-12:
+            text = f"Everything is right, and your {name} is {float(value):.12f}; expected 1."
+            raise Failed(f"{text} A small constant below the line changes every result: ask for the 0 instead.", case)
 
 
 def _check_prf_classes(attempt):

@@ -245,6 +245,30 @@ def without_the_last_row(y, predicted, positive):
     return precision_recall_f1(y[:-1], predicted[:-1], positive)
 
 
+def with_a_tiny_constant(y, predicted, positive):
+    hits = np.sum((predicted == positive) & (y == positive))
+    precision = hits / (np.sum(predicted == positive) + 1e-9)
+    recall = hits / (np.sum(y == positive) + 1e-9)
+    return float(precision), float(recall), float(2 * precision * recall / (precision + recall + 1e-9))
+
+
+def needs_a_ten_thousandth(losses, patience):
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best] - 1e-4:
+            best = epoch
+        if epoch - best >= patience:
+            return epoch, best
+    return len(losses) - 1, best
+
+
+def two_labels_exchanged(pipeline, x, y, seed):
+    rng, y = np.random.default_rng(seed), y.copy()
+    one, other = rng.choice(np.flatnonzero(y == y[0])), rng.choice(np.flatnonzero(y != y[0]))
+    y[[one, other]] = y[[other, one]]
+    return shuffled_label_test(lambda x, _: pipeline(x, y), x, y, seed)
+
+
 OUTSIDE = {
     "generalization.train_val_test_split": [
         masks, one_array, a_row_lost, a_row_twice, one_group_too_many, rounded_down, no_validation,
@@ -252,10 +276,11 @@ OUTSIDE = {
     ],
     "generalization.shuffled_label_test": [
         verdict_only, verdict_as_number, best_of_three, turned_round, half_of_them, margin_as_a_factor,
-        rarest_label, scores_made_up, x_mended_too,
+        rarest_label, scores_made_up, x_mended_too, two_labels_exchanged,
     ],
     "generalization.early_stopping": [
-        right_as_dict, best_loss_itself, second_best, never_stops, needs_a_tenth, half_the_patience, smoothed,
+        right_as_dict, best_loss_itself, second_best, never_stops, needs_a_tenth, needs_a_ten_thousandth,
+        half_the_patience, smoothed,
     ],
     "generalization.dropout": [
         changes_p_by_little, right_as_list_of_lists, in_single_precision, draws_for_itself, adds_noise,
@@ -263,6 +288,6 @@ OUTSIDE = {
     ],
     "generalization.precision_recall_f1": [
         right_in_percent, right_rounded, right_as_dict, right_as_array, f2, smaller_of_the_two, smoothed_counts,
-        without_the_last_row,
+        without_the_last_row, with_a_tiny_constant,
     ],
 }

@@ -52,6 +52,12 @@ def rows_from_the_front(groups, val_share, test_share, seed):
     return train, val, test
 
 
+def leaking_rows_thrown_away(groups, val_share, test_share, seed):
+    train, val, test = shuffled_rows(groups, val_share, test_share, seed)
+    clean = lambda part: part[~np.isin(groups[part], groups[train])]  # noqa: E731
+    return train, clean(val), clean(test)
+
+
 def chained_groups_cut_by_rows(groups, val_share, test_share, seed):
     names = list(set(groups.tolist()))
     random.Random(seed).shuffle(names)
@@ -95,7 +101,11 @@ class Shuffler:
         places = list(range(len(y)))
         rng.shuffle(places)
         kinds = sorted(set(y.tolist()))
-        labels = {"mixed": y[places], "kept": y, "new": np.array([rng.choice(kinds) for _ in places])}[self.labels]
+        new = {"new": kinds, "again": y.tolist()}  # from all classes alike, or from y with replacement
+        if self.labels in new:
+            labels = np.array(rng.choices(new[self.labels], k=len(y)))
+        else:
+            labels = {"mixed": y[places], "kept": y}[self.labels]
         scores = pipeline(x if self.rows == "kept" else x[places], labels)
         share = max(y.tolist().count(kind) for kind in kinds) / len(y)
         leak = bool(self.judge(*scores, share, len(kinds)))
@@ -249,14 +259,14 @@ VERSIONS = {
         "val_inside_test": [Splitter(start=0)],
         "names_instead_of_rows": [Splitter(give="names")],
         "places_instead_of_rows": [numbers_of_groups],
-        "one_row_of_each_group": [Splitter(whole=False)],
+        "one_row_of_each_group": [Splitter(whole=False), leaking_rows_thrown_away],
         "train_holds_everything": [Splitter(train_all=True)],
     },
     "generalization.shuffled_label_test": {
         "labels_not_shuffled": [Shuffler(labels="kept")],
         "rows_and_labels_together": [Shuffler(rows="mixed")],
         "x_moved_instead": [Shuffler(labels="kept", rows="mixed")],
-        "new_labels_drawn": [Shuffler(labels="new")],
+        "new_labels_drawn": [Shuffler(labels="new"), Shuffler(labels="again")],
         "fixed_seed": [Shuffler(seed=42)],
         "seed_not_used": [Shuffler(seed="none")],
         "train_accuracy_judged": [Shuffler(judge=lambda train, held, share, k: train - share > 0.1)],
