@@ -40,7 +40,7 @@ def linear_backward(x, w, grad):
     """Gradients of the loss for y = x @ w.T + b.
 
     x (B, n_in), w (n_out, n_in), grad (B, n_out) = dloss/dy
-    -> grad_x (B, n_in), grad_w (n_out, n_in), grad_b (n_out,)
+    -> grad_x (B, n_in), grad_w (n_out, n_in), grad_b (n_out,), all of the dtype of x
     """
     return grad @ w, grad.T @ x, grad.sum(axis=0)
 
@@ -48,7 +48,7 @@ def linear_backward(x, w, grad):
 def relu_backward(z, grad):
     """Gradient of the loss for z, where a = max(0, z); the derivative at 0 is taken as 0.
 
-    z: array of any shape; grad: dloss/da, same shape -> dloss/dz, same shape
+    z: array of any shape; grad: dloss/da, same shape -> dloss/dz, same shape and dtype
     """
     return grad * (z > 0)
 
@@ -107,6 +107,7 @@ def _check_op_edges(attempt):
         (("+", -4.0, 0.5, 0.0), "A gradient of 0 stays 0."),
         (("*", -4.0, 0.5, 0.0), "A gradient of 0 stays 0."),
         (("+", 1.5, 1.5, -2.0), "Equal inputs."),
+        (("*", 1.5, 1.5, -2.0), "Equal inputs are still two inputs, each with its own gradient."),
     ):
         attempt.expect(case, _op_oracle(*case), why)
 
@@ -201,7 +202,13 @@ class Node:
     """A node of a computational graph: a name, and the nodes that it is computed from."""
 
     def __init__(self, name, inputs=()):
-        self.name, self.inputs = name, tuple(inputs)
+        self.name, self._inputs = name, tuple(inputs)
+        self.looks = 0  # how often its inputs were asked for
+
+    @property
+    def inputs(self):
+        self.looks += 1
+        return self._inputs
 
     def __repr__(self):
         return self.name
@@ -215,12 +222,14 @@ def build(graph, root):
     return nodes[root]
 
 
-def run_order(work, graph, root):
+def run_order(work, graph, root, calls=1):
     """What is wrong with an order, as names that no two right orders differ in.
 
     A right order gives four empty entries; anything but a list of nodes is given back as it is.
     """
-    order = work(build(graph, root))
+    top = build(graph, root)
+    for _ in range(calls):
+        order = work(top)
     if type(order) is not list or not all(isinstance(node, Node) for node in order):
         return order
     names = [node.name for node in order]
@@ -244,8 +253,8 @@ _ORDER_FAULTS = {
 }
 
 
-def _expect_order(attempt, graph, root, why=""):
-    report = attempt(graph, root)
+def _expect_order(attempt, graph, root, why="", drive=None):
+    report = attempt(graph, root, drive=drive)
     if not isinstance(report, dict):
         raise Failed("Your result is not a list of nodes. Return the nodes themselves.", (graph, root))
     for kind, names in report.items():
@@ -291,13 +300,36 @@ def _check_order_random(attempt):
         _expect_order(attempt, *_order_sample(rng))
 
 
-def _check_order_depth(attempt):
+def _check_order_again(attempt):
+    def asked_twice(work, graph, root):
+        return run_order(work, graph, root, calls=2)
+
+    why = "This is your second list for the same nodes: does a call begin with what an earlier one has seen?"
+    _expect_order(attempt, _DIAMOND, "loss", why, drive=asked_twice)
+
+
+def _doubled_chain(many):
     graph = {"n0": ()}
-    for i in range(1, 60):
+    for i in range(1, many):
         graph[f"n{i}"] = (f"n{i - 1}", f"n{i - 1}")
-    case = (graph, "n59")
+    return graph, f"n{many - 1}"
+
+
+def _looks(work, graph, root):
+    """How often the work asks for the inputs of a node."""
+    top = build(graph, root)
+    work(top)
+    return sum(node.looks for node in topological_order(top))
+
+
+def _check_order_depth(attempt):
+    case = _doubled_chain(16)
+    looks = attempt(*case, drive=_looks)
+    if looks > 5000:
+        text = f"In a chain of 16 nodes, each using the one before it twice, you ask for inputs {looks:,} times."
+        raise Failed(f"{text} There are 2**15 ways to the start: turn back where you have been.", case)
     why = "This chain of 60 nodes uses each twice; a walk without memory takes 2**60 steps."
-    _expect_order(attempt, *case, why)
+    _expect_order(attempt, *_doubled_chain(60), why)
 
 
 def _order_probes():
@@ -529,7 +561,12 @@ _LINEAR_MISCONCEPTIONS = (
         "bias_summed_over_the_outputs",
         _linear_but(b=lambda x, w, g: g.sum(axis=1)),
         "Your grad_b has one number for each sample. Which axis of grad (B, n_out) must go?",
-        also=(_linear_but(b=lambda x, w, g: g.sum()),),
+    ),
+    Misconception(
+        "bias_summed_over_everything",
+        _linear_but(b=lambda x, w, g: g.sum()),
+        "Your grad_b is a single number. b has an entry for each output: over which axis of grad "
+        "(B, n_out) do its gradients add up?",
     ),
     Misconception(
         "bias_keeps_an_axis",
@@ -819,7 +856,12 @@ _MLP_MISCONCEPTIONS = (
         _mlp_with(delta=lambda p, y, logits: (p - y) / y.size),
         "You average over the outputs as well. This loss sums over them, and averages over samples "
         "only.",
-        also=(_mlp_with(delta=lambda p, y, logits: (p - y) / y.shape[1]),),
+    ),
+    Misconception(
+        "divided_by_the_outputs_instead",
+        _mlp_with(delta=lambda p, y, logits: (p - y) / y.shape[1]),
+        "You divide by the number of outputs. This loss is a sum over the outputs and a mean over the "
+        "samples: which axis of y (B, n_out) has its length below the line?",
     ),
     Misconception(
         "relu_left_out_on_the_way_back",
@@ -918,6 +960,7 @@ EXERCISES = (
             Check("the graph of the lesson", _check_order_diamond),
             Check("edge cases", _check_order_edges),
             Check("random graphs", _check_order_random),
+            Check("the same graph again", _check_order_again),
             Check("a chain that is used twice", _check_order_depth),
         ),
         misconceptions=_ORDER_MISCONCEPTIONS,

@@ -188,11 +188,64 @@ def tripled(x, y, *params):
     return 3 * d1.T @ x, 3 * d1.sum(0), 3 * d2.T @ a, 3 * d2.sum(0)
 
 
+SEEN = set()
+
+
+def memory_of_all_calls(root):
+    order = []
+
+    def visit(node):
+        if node not in SEEN:
+            SEEN.add(node)
+            for source in node.inputs:
+                visit(source)
+            order.append(node)
+
+    visit(root)
+    return order
+
+
+def mark_on_the_node(root):
+    order = []
+
+    def visit(node):
+        if not hasattr(node, "seen"):
+            node.seen = True
+            for source in node.inputs:
+                visit(source)
+            order.append(node)
+
+    visit(root)
+    return order
+
+
+def enters_once_but_walks_every_way(root):
+    order = []
+
+    def visit(node):
+        for source in node.inputs:
+            visit(source)
+        if node not in order:
+            order.append(node)
+
+    visit(root)
+    return order
+
+
+def square_of_one_input(op, a, b, grad):
+    if op == "*":
+        return (2 * a * grad, 2 * a * grad) if np.all(a == b) else (b * grad, a * grad)
+    return grad, grad
+
+
 OUTSIDE = {
-    "backpropagation.add_mul_backward": [doubled, in_a_dict, only_first, absolute, minus_one, quotient],
+    "backpropagation.add_mul_backward": [
+        doubled, in_a_dict, only_first, absolute, minus_one, quotient, square_of_one_input,
+    ],
     "backpropagation.topological_order": [
         as_tuple, as_names, as_set, without_first, root_twice, root_to_the_front, only_root,
-        first_two_exchanged_with_last,
+        first_two_exchanged_with_last, memory_of_all_calls, mark_on_the_node,
+        enters_once_but_walks_every_way,
     ],
     "backpropagation.linear_backward": [
         negative, rounded, as_dict, two_only, decayed, max_bias, absolute_inputs,

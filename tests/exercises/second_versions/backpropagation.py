@@ -186,7 +186,7 @@ def step_by_step(
             }[link]
             d2 = sign * (p - target)
             d2 = d2 * p * (1 - p) if slope else d2
-            d2 = d2 / {"B": B, "1": 1, "BK": B * K}[over]
+            d2 = d2 / {"B": B, "1": 1, "BK": B * K, "K": K}[over]
             back = w2.T @ d2
             d1 = {
                 "z": np.where(z > 0, back, 0),
@@ -235,7 +235,8 @@ VERSIONS = {
         "weights_transposed_on_the_way_back": [einsums(gx="bo,io->bi")],
         "bias_gradient_not_summed": [einsums(gb="bo->bo")],
         "averaged_over_the_batch": [einsums(scale_w="B", scale_b="B"), einsums(scale_b="B")],
-        "bias_summed_over_the_outputs": [einsums(gb="bo->b"), einsums(gb="bo->")],
+        "bias_summed_over_the_outputs": [einsums(gb="bo->b")],
+        "bias_summed_over_everything": [einsums(gb="bo->")],
         "bias_keeps_an_axis": [einsums(keep=True)],
         "order_of_results": [weights_first],
         "only_the_last_sample": [one_sample_loop],
@@ -255,6 +256,7 @@ VERSIONS = {
         "sign_of_the_error": [step_by_step(sign=-1)],
         "not_divided_by_the_batch": [step_by_step(over="1")],
         "divided_by_the_outputs_too": [step_by_step(over="BK")],
+        "divided_by_the_outputs_instead": [step_by_step(over="K")],
         "relu_left_out_on_the_way_back": [step_by_step(gate="none")],
         "relu_left_out_on_both_ways": [step_by_step(gate="none", act=False)],
         "mask_from_the_gradient": [step_by_step(gate="grad")],
