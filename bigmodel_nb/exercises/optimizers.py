@@ -704,7 +704,7 @@ def _check_schedule_warmup(attempt):
 
 
 def _check_schedule_edges(attempt):
-    for case in ((0, 1, 0.3), (7, 8, 0.3, 7, 0.1), (3, 8, 0.3, 8), (8, 8, 0.3, 8, 0.1), (9, 8, 0.3, 2, 0.1)):
+    for case in ((0, 1, 0.3), (7, 8, 0.3, 7, 0.1), (3, 8, 0.3, 8), (9, 8, 0.3, 8, 0.1), (9, 8, 0.3, 2, 0.1)):
         attempt.expect(case, _schedule_oracle(*case))
     attempt.expect((500, 100, 0.3, 10, 0.02), 0.02, "Long after the end it stays at lr_min.")
 
@@ -788,7 +788,12 @@ _SCHEDULE_MISCONCEPTIONS = (
         _schedule_with(progress=lambda s, n, w: s / n),
         "There is a jump where the warm-up ends: your cosine is on its way already. From which step to "
         "which does it run?",
-        also=(_schedule_with(progress=lambda s, n, w: (s - w) / n),),
+    ),
+    Misconception(
+        "progress_over_all_steps",
+        _schedule_with(progress=lambda s, n, w: (s - w) / n),
+        "Your cosine begins where the warm-up ends, but does not arrive: at total_steps the rate jumps "
+        "down to lr_min. How many steps are left for it after the warm-up?",
     ),
     Misconception(
         "whole_period",

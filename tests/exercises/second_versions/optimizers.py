@@ -95,7 +95,8 @@ class Schedule:
             return part[self.rise] * peak
         if self.stop and i >= n:
             return floor if self.low is not False else 0.0
-        done = 1 - (n - i) / (n - ramp) if self.begin == "right" else i / n
+        first, last = {"right": (ramp, n), "zero": (0, n), "long": (ramp, n + ramp)}[self.begin]
+        done = 1 - (last - i) / (last - first)
         if self.shape == "line":
             return (1 - done) * peak + done * floor
         angle = 180 * done if self.shape == "degrees" else math.tau * self.turns * done
@@ -197,6 +198,7 @@ VERSIONS = {
         "no_warmup": [Schedule(rise="top"), Schedule(rise="none", begin="zero")],
         "warmup_from_lr_min": [Schedule(rise="floor")],
         "progress_counts_the_warmup": [Schedule(begin="zero")],
+        "progress_over_all_steps": [Schedule(begin="long")],
         "whole_period": [Schedule(turns=1)],
         "quarter_period": [Schedule(turns=0.25, shape="bare")],
         "below_zero": [Schedule(shape="bare")],
