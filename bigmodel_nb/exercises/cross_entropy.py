@@ -105,7 +105,10 @@ def _softmax_oracle(logits):
 
 def _check_softmax_by_hand(attempt):
     logits = np.log(np.array([1.0, 2.0, 5.0]))
-    attempt.expect((logits,), np.array([0.125, 0.25, 0.625]), "These are the logs of 1, 2 and 5.")
+    got = attempt.expect((logits,), np.array([0.125, 0.25, 0.625]), "These are the logs of 1, 2 and 5.")
+    if abs(got.sum() - 1) > 5e-13:
+        text = f"Your three probabilities sum to {got.sum():.12f}; expected 1. Is a small constant added somewhere?"
+        raise Failed(f"{text} With the largest exponent at 0 the sum below the line is at least 1.", (logits,))
 
 
 def _check_softmax_random(attempt):
