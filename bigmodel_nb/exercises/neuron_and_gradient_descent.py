@@ -103,11 +103,17 @@ def _sigmoid_probes():
         (np.array([-2.0, -0.5, 0.25, 1.5]),),
         (np.array([[-1000.0, 0.7], [-3.0, 0.2]]),),
         (np.array([1000.0, -0.3, 2.0]),),
+        (np.array([1000.0]),),
+        (np.array([-1000.0]),),
     ]
 
 
 def _both_branches(z):
     return np.where(z >= 0, 1 / (1 + np.exp(-z)), np.exp(z) / (1 + np.exp(z)))
+
+
+def _one_branch_for_all(sign):
+    return lambda z: 1 / (1 + np.exp(-z)) if sign(z >= 0) else np.exp(z) / (1 + np.exp(z))
 
 
 def _softmax(z, axis=None):
@@ -140,6 +146,13 @@ _SIGMOID_MISCONCEPTIONS = (
         _both_branches,
         "np.where computes both of its branches for every z and then picks, so the branch that you "
         "throw away still overflows. Which exponent is safe in both: what about -|z|?",
+    ),
+    Misconception(
+        "one_formula_for_the_whole_array",
+        _one_branch_for_all(np.all),
+        "Your comparison picks one formula for the whole array, and an array may hold both signs. How can "
+        "each z get the formula that is safe for it?",
+        also=(_one_branch_for_all(np.any),),
     ),
     Misconception(
         "one_branch_for_both_signs",
