@@ -838,11 +838,25 @@ def _x(*shape, seed=0):
     return np.random.default_rng(seed).uniform(0.5, 1.5, size=shape)
 
 
+def _at_the_bottom():
+    x = np.array([0.01, -0.02, 0.005])
+    return _quadratic(), x, _quadratic_gradient(x)
+
+
+def _small_beside_large():
+    x = np.array([1.0, 0.001, 1.5])
+    right = _quadratic_gradient(x)
+    return _quadratic(), x, _moved(right, 1, 3e-5 * right.max())
+
+
 def _check_accepts(attempt):
     for shape in ((1,), (3,), (2, 2), (2, 3, 2)):
         x = _x(*shape)
         attempt.expect((_quadratic(), x, _quadratic_gradient(x)), True, f"This gradient of shape {shape} is right.")
         attempt.expect((_waves, x, _waves_gradient(x)), True, "This gradient is right.")
+    attempt.expect(_at_the_bottom(), True, "Near the bottom of f slopes are small and change fast; this gradient is right.")
+    why = "The second slope is small; its entry is off by 3e-5 of the largest slope, which is allowed."
+    attempt.expect(_small_beside_large(), True, why)
 
 
 def _check_rejects(attempt):
@@ -858,8 +872,11 @@ def _check_rejects(attempt):
             (-right, "Every sign is turned."),
             (2 * right, "Twice the slope."),
             (right / 2, "Half the slope."),
+            (_moved(right, last, np.nan), "The last entry is NaN, and every comparison with NaN is False."),
         ):
             attempt.expect((_quadratic(), x, wrong), False, why)
+    many = _moved(np.ones(40), (7,), 3e-4)
+    attempt.expect((_total, _x(40), many), False, "One entry of forty is off by 3e-4 of the largest slope.")
 
 
 def _check_judges_the_shape(attempt):
@@ -915,15 +932,17 @@ def _right_probes():
         (_total, flat, np.ones((2, 2))),
         (_quadratic(1e-9), x, 2 * small),
         (_quadratic(), x, right * 0.5),
+        _at_the_bottom(),
+        _small_beside_large(),
     ]
 
 
-def _slopes(f, x, divisor=2e-5):
+def _slopes(f, x, divisor=2e-5, back=1.0):
     slopes = np.zeros(x.shape)
     for place in np.ndindex(*x.shape):
         h = np.zeros(x.shape)
         h[place] = 1e-5
-        slopes[place] = (f(x + h) - f(x - h)) / divisor
+        slopes[place] = (f(x + h) - f(x - back * h)) / divisor
     return slopes
 
 
@@ -941,6 +960,18 @@ _RIGHT_MISCONCEPTIONS = (
         "divided_by_one_step",
         _right_with(slopes=lambda f, x: _slopes(f, x, 1e-5)),
         "You step h forward and h back, which is 2 h apart, and divide by h.",
+    ),
+    Misconception(
+        "one_sided_difference",
+        _right_with(slopes=lambda f, x: _slopes(f, x, 1e-5, back=0.0)),
+        "You step to one side only. That error grows with the curve of f, and near its bottom a right "
+        "gradient fails your test: take a step up and a step down.",
+    ),
+    Misconception(
+        "each_entry_by_itself",
+        _right_with(verdict=lambda slopes, gradient: (np.abs(slopes - gradient) <= 1e-4 * np.abs(slopes)).all()),
+        "You measure the error of each entry by that entry alone. Where a slope is nearly 0, rounding is "
+        "larger than that: measure all errors by the largest slope.",
     ),
     Misconception(
         "absolute_tolerance",

@@ -152,6 +152,25 @@ def number_of_entries_only(f, x, gradient):
     return np.size(gradient) == x.size and gradient_is_right(f, x, np.reshape(gradient, x.shape))
 
 
+def _differences(f, x):
+    steps = 1e-5 * np.eye(x.size).reshape(x.size, *x.shape)
+    return np.array([(f(x + h) - f(x - h)) / 2e-5 for h in steps]).reshape(x.shape)
+
+
+def nan_slips_through(f, x, gradient):
+    if np.shape(gradient) != x.shape:
+        return False
+    slopes = _differences(f, x)
+    return not (np.abs(slopes - gradient) > 1e-4 * np.abs(slopes).max()).any()
+
+
+def lengths_compared(f, x, gradient):
+    if np.shape(gradient) != x.shape:
+        return False
+    slopes = _differences(f, x)
+    return bool(np.linalg.norm(slopes - gradient) <= 1e-4 * np.linalg.norm(slopes))
+
+
 OUTSIDE = {
     "convolution.conv2d": [
         first_bias_for_all, relu_at_the_end, rows_and_columns_of_the_output, largest_product, padded_with_ones,
@@ -168,5 +187,6 @@ OUTSIDE = {
     ],
     "convolution.gradient_is_right": [
         positive_gradients_only, a_number, last_entry_forgotten, within_a_half, number_of_entries_only,
+        nan_slips_through, lengths_compared,
     ],
 }
