@@ -455,7 +455,7 @@ def _check_last_padding(attempt):
     expected = _last_oracle(outputs, lengths)
     for row, n in enumerate(lengths.tolist()):
         outputs[row, n:] = math.nan
-    attempt.expect((outputs, lengths), expected, "Here the outputs at the padding are NaN.")
+    attempt.expect((outputs, lengths), expected, "Here the outputs at the padding are NaN. 0 times NaN is NaN: choose, don't multiply.")
 
 
 def _check_last_gradient(attempt):
@@ -489,8 +489,8 @@ _LAST_MISCONCEPTIONS = (
     Misconception(
         "last_column",
         lambda outputs, lengths: outputs[:, -1],
-        "You take the last place of every row. For a shorter text that is padding: lengths has no "
-        "effect on your result.",
+        "You take the last place of every row. For a shorter text that is padding, not its last word: "
+        "which place does lengths name?",
         also=(lambda outputs, lengths: outputs[:, -1] * _valid(outputs, lengths)[:, -1],),
     ),
     Misconception(
@@ -700,7 +700,8 @@ def _check_mixing(attempt):
 
 def _check_padding(attempt):
     reads = ("last column", "mean of all", "words over T")
-    models = [Reader(what, seed=9, size=size) for what in reads for size in (1.0, 0.1)]
+    # no seed whose state swings between two values at padding: an even number of zeros would hide it
+    models = [Reader(what, seed=23, size=size) for what in reads for size in (1.0, 0.1)]
     _try_on(attempt, (*models, Penalty()), "In this model padding changes the answer:", np.random.default_rng(3))
 
 
