@@ -177,6 +177,7 @@ def _check_pair_ties(attempt):
     why = "Both stand there equally often: the smaller pair is asked for."
     attempt.expect(({(9, 4): 2, (3, 8): 2},), (3, 8), why)
     attempt.expect(({(3, 8, 0, 3, 7): 1},), (0, 3), why)
+    attempt.expect(({(1, 10): 1, (1, 9): 1},), (1, 9), f"{why} Ids are numbers: 9 is smaller than 10.")
 
 
 def _check_pair_overlap(attempt):
@@ -362,6 +363,14 @@ def _check_merge_tuple(attempt):
     attempt.expect(((4, 5, 6, 4, 5), (4, 5), 300), [300, 6, 300], "A word may be a tuple; the result is a list.")
 
 
+_LONG_IDS = [11, 2, 1, 23, 1, 2]
+
+
+def _check_merge_long_ids(attempt):
+    why = "11 is one id, and so is 23: neither 11 2 nor 1 23 is the pair."
+    attempt.expect((_LONG_IDS, (1, 2), 9), [11, 2, 1, 23, 9], why)
+
+
 def _merge_probes():
     return [
         ([1, 2, 3, 1, 2, 1, 2, 4], (1, 2), 9),
@@ -370,6 +379,7 @@ def _merge_probes():
         ([5, 1, 2], (1, 2), 7),
         ([1, 1, 1, 1, 2], (1, 1), 6),
         ([3, 5, 4, 3, 5, 6], (3, 5), 9),
+        (_LONG_IDS, (1, 2), 9),
     ]
 
 
@@ -397,6 +407,11 @@ def _merge_from_the_right(ids, pair, new_id):
 
 def _merge_members(ids, pair, new_id):
     return [new_id if i in pair else i for i in ids]
+
+
+def _merge_digits(ids, pair, new_id):
+    text = " ".join(map(str, ids)).replace("{} {}".format(*pair), str(new_id))
+    return [int(number) for number in text.split()]
 
 
 def _merge_inserted(ids, pair, new_id):
@@ -448,6 +463,11 @@ _MERGE_MISCONCEPTIONS = (
         "members_replaced",
         _merge_members,
         "You replace every a and every b, also where they stand alone. What must both be?",
+    ),
+    Misconception(
+        "digits_replaced",
+        _merge_digits,
+        "You replace in a text of digits, so the pair 1 2 is found in 11 2 and in 1 23 as well. Compare ids.",
     ),
     Misconception(
         "pair_kept",
@@ -524,6 +544,7 @@ def _check_train_special(attempt):
     why = "Special tokens are cut out before training and come first in the vocabulary."
     _expect_training(attempt, (_MARKED, 266, _END), why)
     _expect_training(attempt, (_MARKED, 264, ("<|end|>", "<|pad|>")), why)
+    _expect_training(attempt, (_MARKED, 262, ("<|end|>", "<|longer|>")), f"{why} They keep the order in which they are given.")
 
 
 def _check_train_ties(attempt):
@@ -786,6 +807,8 @@ def _check_encode_texts(attempt):
     _expect_encoding(attempt, ("b  a", *_spaced()), "The pieces are 'b', ' ' and ' a'; no merge crosses them.")
     why = "Not the longest entry, but the merge learned first."
     _expect_encoding(attempt, ("abcd", *_made_of((b"b", b"c"), (b"a", b"b"), (b"c", b"d"))), why)
+    why = "In a run the left two go together, as in `merge`."
+    _expect_encoding(attempt, ("aaa aaaaa", *_made_of((b"a", b"a"))), why)
 
 
 def _check_encode_unseen(attempt):
@@ -800,6 +823,9 @@ def _check_encode_special(attempt):
     case = ("the<|end|> wolf<|end|><|end|>", vocab, merges, _END)
     _expect_encoding(attempt, case, "A special token is one id.")
     _expect_encoding(attempt, (*case[:3], ()), "Where it isn't named as special, it is text like any other.")
+    marked = {**vocab, len(vocab): b"user"}
+    why = "user is a special token of this vocabulary and no merge leads to it: typed, it is text like any other."
+    _expect_encoding(attempt, ("user\nuser", marked, merges, ()), why)
     two = ("<|end|>", "<|end|><|end|>")
     vocab, merges = _learned(10, two)
     _expect_encoding(attempt, ("a<|end|><|end|>b<|end|>", vocab, merges, two), "The longer special token wins.")
@@ -1296,13 +1322,15 @@ _LOSSLESS_MISCONCEPTIONS = (
     Misconception(
         "case_ignored",
         _tester(lambda back, text, encode: back.lower() == text.lower()),
-        "You compare without regard to capitals, so a tokenizer may lose them.",
+        "A tokenizer may lose capitals unseen: have some of your texts capitals, and do you compare them "
+        "as they are?",
         also=(_tester(lambda back, text, encode: back.lower() == text.lower(), on_error=None),),
     ),
     Misconception(
         "words_compared",
         _tester(lambda back, text, encode: back.split() == text.split()),
-        "You compare words, so a tokenizer may lose spaces and ends of lines.",
+        "A tokenizer may lose spaces or ends of lines unseen: have some of your texts several of them, also "
+        "at both ends, and do you compare whole texts, without split or strip?",
         also=(
             _tester(lambda back, text, encode: back.split() == text.split(), on_error=None),
             _tester(lambda back, text, encode: back.strip() == text.strip()),
@@ -1323,7 +1351,8 @@ _LOSSLESS_MISCONCEPTIONS = (
     Misconception(
         "normal_forms_compared",
         _tester(_in_normal_form),
-        "You compare after normalising. An accent may stand alone in a text, and then it must come back alone.",
+        "An accent may stand in a text as a character of its own, and then it must come back so: is there an "
+        "e followed by U+0301 in one of your texts, and do you compare without normalising?",
     ),
     Misconception(
         "ascii_only",
@@ -1388,6 +1417,7 @@ EXERCISES = (
             Check("the ends", _check_merge_ends),
             Check("random tokens", _check_merge_random),
             Check("a tuple", _check_merge_tuple),
+            Check("ids of several digits", _check_merge_long_ids),
         ),
         misconceptions=_MERGE_MISCONCEPTIONS,
         probes=_merge_probes,

@@ -28,6 +28,14 @@ def first_pair_of_each_word(words):
     return most_frequent_pair({ids[:2]: n for ids, n in words.items()})
 
 
+def ties_as_text(words):
+    tally = {}
+    for ids, n in words.items():
+        for pair in zip(ids, ids[1:]):
+            tally[pair] = tally.get(pair, 0) + n
+    return min(tally, key=lambda pair: (-tally[pair], str(pair))) if tally else None
+
+
 # merge
 
 
@@ -146,16 +154,43 @@ def one_for_true(encode, decode):
     return int(is_lossless(encode, decode))
 
 
+def longest_special_first(text, vocab_size, special_tokens=()):
+    return bpe_train(text, vocab_size, sorted(special_tokens, key=len, reverse=True))
+
+
+def runs_from_the_right(text, vocab, merges, special_tokens=()):
+    names, out = {token: i for i, token in vocab.items()}, []
+    for piece, special in cut(text, special_tokens):
+        tokens = [piece.encode()] if special else [bytes([b]) for b in piece.encode()]
+        for pair in () if special else merges:
+            tokens = merge(tokens[::-1], pair[::-1], pair[0] + pair[1])[::-1]
+        out += [names[token] for token in tokens]
+    return out
+
+
+def whole_piece_looked_up(text, vocab, merges, special_tokens=()):
+    names, out = {token: i for i, token in vocab.items()}, []
+    for piece, special in cut(text, special_tokens):
+        if special or piece.encode() in names:
+            out.append(names[piece.encode()])
+        else:
+            out += bpe_encode(piece, vocab, merges)
+    return out
+
+
 OUTSIDE = {
     "tokenization.most_frequent_pair": [
         turned_round, as_list, longest_word_only, smallest_of_all, first_pair_of_each_word,
+        ties_as_text,
     ],
     "tokenization.merge": [until_nothing_changes, as_tuple, new_at_the_end, every_other_token, sum_of_the_pair],
     "tokenization.bpe_train": [
         one_merge_less, small_letters, first_half, turned_vocabulary, joined_merges, vocabulary_alone,
+        longest_special_first,
     ],
     "tokenization.bpe_encode": [
         half_the_merges, from_the_end, each_token_once, a_list_for_each_piece, special_left_out,
+        runs_from_the_right, whole_piece_looked_up,
     ],
     "tokenization.bpe_decode": [utf16, question_marks, first_token_lost, in_order_of_the_ids],
     "tokenization.is_lossless": [always, capitals_only, short_texts_only, one_for_true],

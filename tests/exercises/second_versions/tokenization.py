@@ -1,5 +1,6 @@
 """Each misconception once more, in another style and with other names."""
 
+import json
 import re
 import unicodedata
 
@@ -253,6 +254,7 @@ VERSIONS = {
         "order_ignored": [lambda t, p, n: merge(t, p, n, any_order=True)],
         "one_too_far": [lambda t, p, n: merge(t, p, n, skip=2)],
         "members_replaced": [lambda t, p, n: join_marks(t, p, n, "single")],
+        "digits_replaced": [lambda t, p, n: json.loads(str(list(t)).replace(f"{p[0]}, {p[1]}", str(n)))],
         "pair_kept": [lambda t, p, n: join_marks(t, p, n, "pair")],
         "pair_dropped": [lambda t, p, n: join_marks(t, p, n, "nothing")],
     },
