@@ -445,6 +445,19 @@ def _check_attention_order(attempt):
     attempt.expect((q, k[order], v[order]), _attention_oracle(q, k, v), why)
 
 
+def _check_attention_hidden_scores(attempt):
+    rng = np.random.default_rng(18)
+    q, k, v = _qkv(rng, 3, 4, 2, 3, leading=())
+    k[1] = 0.0
+    mask = np.array([[True, True, False, True], [False, True, True, False], [True, False, True, True]])
+    _expect_attention(attempt, (q, k, v, mask), "Key 1 has the score 0, which is a score like any other where it may be seen.")
+    q, k = np.abs(q), np.abs(k)
+    k[2] = 1e5
+    mask = np.array([[True, True, False, True], [False, True, False, False], [False, False, False, False]])
+    why = "The hidden key 2 has a score of about 100,000. It must have no effect, on the shift of the softmax either."
+    _expect_attention(attempt, (q, k, v, mask), why)
+
+
 def _attention_probes():
     rng = np.random.default_rng(17)
     full = np.array([[False, False, False], [True, True, False], [True, True, True]])
@@ -852,6 +865,11 @@ def _scaled(q, k, power=0.5):
     return _product(q, k) / q.shape[-1] ** power
 
 
+def _total_of_the_first_row(q, k):
+    e = np.exp(_scaled(q, k))
+    return e / e[0].sum()
+
+
 def _first_row_only(q, k):
     weights = _softmax(_scaled(q, k))
     return np.vstack([weights[:1], weights[1:] * 0.9])
@@ -889,6 +907,7 @@ MIXES = {  # name -> attend(q, k, v); the second column says whether its rows su
         _with_weights(lambda q, k: _over_all(_scaled(q, k), True) * len(q)),
         False,
     ),
+    "one total for all": (_with_weights(_total_of_the_first_row), False),
     "no softmax": (_with_weights(_scaled), False),
     "first row only": (_with_weights(_first_row_only), False),
     "last row only": (_with_weights(_last_row_only), False),
@@ -913,7 +932,7 @@ def _check_sums_scaled(attempt):
 
 
 def _check_sums_axis(attempt):
-    names = ("softmax over queries", "right on average")
+    names = ("softmax over queries", "right on average", "one total for all")
     _expect_named(attempt, MIXES, names, "Here some rows sum to more than 1 and others to less")
 
 
@@ -930,10 +949,11 @@ def _named_sample(subjects):
     return lambda rng: (list(subjects)[rng.integers(len(subjects))],)
 
 
-def _weights_of(attend, T_q, T_k):
+def _weights_of(attend, T_q, T_k, alike=False):
     """With the identity for values the output is the weights."""
     rng = np.random.default_rng(3)
-    return attend(rng.normal(size=(T_q, 8)), rng.normal(size=(T_k, 8)), np.eye(T_k))
+    q, k = rng.normal(size=(T_q, 8)), rng.normal(size=(T_k, 8))
+    return attend(np.ones_like(q) if alike else q, k, np.eye(T_k))
 
 
 def _near(value):
@@ -951,6 +971,10 @@ def _test_forms(test):
 _SUMS_WRONG = {
     "sums_down_the_columns": _test_forms(lambda weights: _near(weights.sum(axis=0))),
     "only_the_mean": _test_forms(lambda weights: _near(weights.sum(axis=-1).mean())),
+    "queries_alike": tuple(
+        _quiet(lambda attend, sizes=sizes: _near(_weights_of(attend, *sizes, alike=True).sum(axis=-1)))
+        for sizes in ((5, 7), (6, 6), (4, 3))
+    ),
     "first_row_only": _test_forms(lambda weights: _near(weights[0].sum())),
     "last_row_only": _test_forms(lambda weights: _near(weights[-1].sum())),
     "exactly_one": _test_forms(lambda weights: bool((weights.sum(axis=-1) == 1).all())),
@@ -961,6 +985,8 @@ _SUMS_HINTS = {
     "shares out 1: over which axis do you sum?",
     "only_the_mean": "You look at the mean of the sums. One row may have 2 and another 0: what must "
     "hold for each of them?",
+    "queries_alike": "Your queries are all alike, so one row of weights stands for all, and rows that share out "
+    "more or less than another never show. Draw q and k at random.",
     "first_row_only": "You look at the first query only.",
     "last_row_only": "You look at the last query only.",
     "exactly_one": "Your test turns down a right attention: a sum of floats is rarely exactly 1. Which "
@@ -1012,6 +1038,7 @@ LAYERS = {  # name -> attend(x); the second column says whether it sees the futu
     "one too far": (_self(lambda T: np.tril(_square(T), k=1)), True),
     "only the next token": (_self(lambda T: np.eye(T, k=1, dtype=bool)), True),
     "mask transposed": (_self(lambda T: np.triu(_square(T))), True),
+    "only the token after the next": (_self(lambda T: np.eye(T, k=2, dtype=bool)), True),
     "first two see each other": (_self(_prefix), True),
     "one token sees the next": (_self(_one_in_the_middle), True),
     "first sees last": (_self(_last_seen_by_first), True),
@@ -1032,6 +1059,7 @@ def _check_future_plain(attempt):
 def _check_future_near(attempt):
     names = ("one too far", "only the next token")
     _expect_named(attempt, LAYERS, names, "A token sees the next one")
+    _expect_named(attempt, LAYERS, ("only the token after the next",), "A token sees the one two places on")
 
 
 def _check_future_hidden(attempt):
@@ -1160,6 +1188,7 @@ EXERCISES = (
             Check("large scores", _check_attention_large),
             Check("a query that may look at nothing", _check_attention_full_row),
             Check("another order of the keys", _check_attention_order),
+            Check("scores of 0, and large ones that are hidden", _check_attention_hidden_scores),
         ),
         misconceptions=_ATTENTION_MISCONCEPTIONS,
         probes=_attention_probes,

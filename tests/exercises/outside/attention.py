@@ -208,6 +208,26 @@ def how_many(attend):
     return int(sees_the_future(attend))
 
 
+def a_score_of_zero_hidden(q, k, v, mask=None):
+    scores = attention_scores(q, k)
+    if mask is None:
+        return scaled_dot_product(q, k, v)
+    return scaled_dot_product(q, k, v, scores * mask != 0)
+
+
+def shifted_by_a_hidden_score(q, k, v, mask=None):
+    scores = attention_scores(q, k)
+    e = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    e = e if mask is None else e * mask
+    total = e.sum(axis=-1, keepdims=True)
+    return e @ v / np.where(total == 0, 1, total)
+
+
+def two_tokens(attend):
+    x = np.array([[0.5, -1.0, 2.0], [1.0, 0.3, -0.2]])
+    return not np.allclose(attend(x)[0], attend(np.vstack([x[:1], -3 * x[1:]]))[0])
+
+
 OUTSIDE = {
     "attention.attention_scores": [
         negative_distance,
@@ -235,6 +255,8 @@ OUTSIDE = {
         always_causal,
         one_sequence_only,
         clipped_scores,
+        a_score_of_zero_hidden,
+        shifted_by_a_hidden_score,
     ],
     "attention.multi_head_attention": [
         first_head_only,
@@ -257,5 +279,6 @@ OUTSIDE = {
         by_shape,
         shuffled,
         how_many,
+        two_tokens,
     ],
 }

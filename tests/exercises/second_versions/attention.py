@@ -247,10 +247,12 @@ HEADS = {
 }
 
 
-def revealed(attend, queries=9, keys=4):
+def revealed(attend, queries=9, keys=4, flat=False):
     """The weights, one key at a time: its value is 1, all others are 0."""
     generator = np.random.RandomState(11)
     q, k = generator.randn(queries, 3), generator.randn(keys, 3)
+    if flat:
+        q, k = np.zeros_like(q), np.zeros_like(k)
     columns = []
     for j in range(keys):
         one = np.zeros((keys, 1))
@@ -268,6 +270,10 @@ SUMS = {
     "only_the_mean": [
         lambda f: close_to_one(revealed(f).sum() / 9),
         lambda f: close_to_one(revealed(f, 4, 4).sum() / 4),
+    ],
+    "queries_alike": [
+        lambda f: all(close_to_one(row.sum()) for row in revealed(f, flat=True)),
+        lambda f: all(close_to_one(row.sum()) for row in revealed(f, 4, 4, flat=True)),
     ],
     "first_row_only": [lambda f: close_to_one(math.fsum(revealed(f)[0]))],
     "last_row_only": [lambda f: close_to_one(math.fsum(revealed(f)[8]))],
