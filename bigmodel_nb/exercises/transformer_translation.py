@@ -608,6 +608,9 @@ def _check_beam_ended(attempt):
     scores, log_probs, _, _ = _beam_case(rng, K=3, V=5)
     case = (scores, log_probs, torch.ones(3, dtype=torch.bool), 4)
     attempt.expect(case, _beam_oracle(*case), "All three have ended: they stay as they are, best first.")
+    case = (torch.tensor([-300.0, -1.0], dtype=log_probs.dtype), log_probs[:2], torch.tensor([False, True]), 0)
+    why = "The ended hypothesis is far ahead, and still only its padding may follow."
+    attempt.expect(case, _beam_oracle(*case), why)
 
 
 def _check_beam_of_one(attempt):
@@ -1055,8 +1058,8 @@ _LEAK_MISCONCEPTIONS = (
     Misconception(
         "one_token_put_everywhere",
         _only(0),
-        "You write the same token into every changed place. Where it stood already nothing was changed, "
-        "and nothing is tested. How can a token be changed for certain?",
+        "In some places you write the token that stood there already: nothing was changed, and nothing "
+        "is tested. How can a token be changed for certain?",
         also=(_only(1), _only(-1)),
     ),
     Misconception(

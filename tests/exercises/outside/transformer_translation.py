@@ -147,6 +147,13 @@ def parents_in_order(scores, log_probs, ended, pad_id):
     return best, parent.sort().values, token
 
 
+def other_tokens_at_minus_100(scores, log_probs, ended, pad_id):
+    rows = torch.where(ended[:, None], torch.full_like(log_probs, -100.0), log_probs)
+    rows[ended, pad_id] = 0.0
+    best, place = (scores[:, None] + rows).flatten().topk(len(scores))
+    return best, place // rows.shape[1], place % rows.shape[1]
+
+
 # leak_test
 
 
@@ -225,6 +232,7 @@ OUTSIDE = {
         first_padding,
         score_alone,
         parents_in_order,
+        other_tokens_at_minus_100,
     ],
     "transformer_translation.leak_test": [
         trusts_everybody,
