@@ -292,6 +292,10 @@ LOAD = {
     ],
     "head_kept": [loader(keep=["lm_head"])],
     "masks_kept": [loader(keep=["attn.bias", "masked_bias"]), loader(keep=["attn.bias"]), loader(keep=["masked"])],
+    "one_bias_left_out_with_the_masks": [
+        lambda state: loader()({n: t for n, t in state.items() if "attn.bias" not in n and "masked" not in n}),
+        lambda state: loader()({n: t for n, t in state.items() if not n.endswith(("attn.bias", "masked_bias"))}),
+    ],
     "prefix_kept": [loader(start="transformer.")],
     "biases_left_out": [
         loader(drop=lambda key: key.endswith(".bias")),
