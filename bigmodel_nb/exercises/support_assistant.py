@@ -746,6 +746,10 @@ def _never_text(row, which):
     return row["never"][which] if row["never"] else "fine"
 
 
+def _mixed(text):
+    return "".join(c.upper() if i % 2 else c for i, c in enumerate(text))
+
+
 _has_never = lambda row, place, rows: bool(row["never"])  # noqa: E731
 _several_never = lambda row, place, rows: len(row["never"]) > 1  # noqa: E731
 _letters_never = lambda row, place, rows: any(text.upper() != text for text in row["never"])  # noqa: E731
@@ -765,8 +769,8 @@ _FAULTY = {
     "says every forbidden text": _bad_at(_has_never, reply=lambda row: f"Well, {_never_text(row, 0)} this."),
     "says the last of the forbidden texts": _bad_at(_several_never, reply=lambda row: f"Well, {_never_text(row, -1)} this."),
     "says a forbidden text in capitals": _bad_at(_letters_never, reply=lambda row: f"Well, {_never_text(row, 0)} this.".upper()),
-    "says a forbidden text In Mixed Letters": _bad_at(
-        _letters_never, reply=lambda row: f"well, {_never_text(row, 0)} this.".title()
+    "says a forbidden text in mIxEd letters": _bad_at(
+        _letters_never, reply=lambda row: _mixed(f"well, {_never_text(row, 0)} this.")
     ),
     "says a forbidden text that holds a $": _bad_at(
         lambda row, place, rows: any("$" in text for text in row["never"]), reply=lambda row: f"It {row['never'][-1]}"
