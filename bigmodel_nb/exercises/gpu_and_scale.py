@@ -894,52 +894,58 @@ def _mean_over_places(model, x, y):
     return loss * share
 
 
+def _judged_wrongly(name, hint, *hows):
+    """A misconception from what `_judging` changes; each form also as one writes it who asks whether something is off."""
+    forms = [_judging(**how, nan_passes=nan) for nan in ((), ("loss", "gradients")) for how in hows]
+    return Misconception(name, forms[0], hint, also=tuple(forms[1:]))
+
+
 _JUDGED_MISCONCEPTIONS = (
     Misconception(
         "answer_turned_round",
         lambda *case: not accumulation_is_right(*case),
         "You answer True for the faulty ones. What does the name of the test promise?",
     ),
-    Misconception(
+    _judged_wrongly(
         "whole_batch_only",
-        _judging(sizes=lambda B: [B]),
         "With micro_batch = len(x) there is one part, and every fault is invisible. Ask for smaller parts.",
+        {"sizes": lambda B: [B]},
     ),
-    Misconception(
+    _judged_wrongly(
         "parts_of_equal_size_only",
-        _judging(sizes=lambda B: [m for m in range(1, B + 1) if B % m == 0]),
         "Your parts always have the same number of rows. One who drops the rest passes your test.",
-        also=(_judging(sizes=lambda B: [1]),),
+        {"sizes": lambda B: [m for m in range(1, B + 1) if B % m == 0]},
+        {"sizes": lambda B: [1]},
     ),
-    Misconception(
+    _judged_wrongly(
         "only_the_loss",
-        _judging(parameters=lambda model: []),
         "You compare losses. They can be right with wrong gradients.",
+        {"parameters": lambda model: []},
     ),
-    Misconception(
+    _judged_wrongly(
         "only_the_gradients",
-        _judging(losses=False),
         "You compare gradients. The loss that is returned can be another one.",
+        {"losses": False},
     ),
-    Misconception(
+    _judged_wrongly(
         "one_parameter_compared",
-        _judging(parameters=lambda model: list(model.parameters())[:1]),
         "You compare the gradient of the first parameter only.",
+        {"parameters": lambda model: list(model.parameters())[:1]},
     ),
-    Misconception(
+    _judged_wrongly(
         "compared_exactly",
-        _judging(limit=0.0),
         "You ask for equality to the last bit. Sums in another order are rounded differently.",
+        {"limit": 0.0},
     ),
-    Misconception(
+    _judged_wrongly(
         "compared_too_coarsely",
-        _judging(limit=0.03),
         "A gradient that is off by two thousandths passes your test. Rounding is a thousand times smaller.",
+        {"limit": 0.03},
     ),
-    Misconception(
+    _judged_wrongly(
         "places_counted",
-        _judging(whole_batch=_mean_over_places),
         "Your own gradient is wrong: it is divided by all places. Those with the label -100 don't count.",
+        {"whole_batch": _mean_over_places},
     ),
     Misconception(
         "nan_let_through",
@@ -948,17 +954,16 @@ _JUDGED_MISCONCEPTIONS = (
         "difference is small, with `<=`, and take everything else for wrong.",
         also=(_judging(nan_passes=("loss",)), _judging(nan_passes=("gradients",))),
     ),
-    Misconception(
+    _judged_wrongly(
         "not_cloned",
-        _judging(clone=False),
         "You keep .grad itself. One that adds to it, or writes into it, changes what you compare with: keep a "
         "clone().",
-        also=(_judging(clone=False, nan_passes=("loss", "gradients")),),
+        {"clone": False},
     ),
-    Misconception(
+    _judged_wrongly(
         "gradients_cleared_for_it",
-        _judging(clear=True),
         "You clear the gradients before each call. One who forgets to do it himself passes your test.",
+        {"clear": True},
     ),
 )
 
@@ -1180,7 +1185,7 @@ EXERCISES = (
         checks=(
             Check("a smaller last part", _check_accumulation((5, 5, 5, 5, 5), (2, 3, 4), "The last part has fewer rows.")),
             Check("unequal labels", _check_accumulation((5, 1, 2, 4, 3), (1, 2, 3), "The parts differ in labels.")),
-            Check("a part without labels", _check_accumulation((4, 2, 0), (1, 2), "The last row has no label.")),
+            Check("a part without labels", _check_accumulation((4, 2, 3, 0), (1, 2), "The last row has no label.")),
             Check("one part", _check_accumulation((4, 4), (2, 5), "All rows fit in one part.")),
             Check("equal parts", _check_accumulation((5, 5, 5, 5), (1, 2), "All parts have as many labels.")),
             Check("old gradients", _check_accumulation((2, 5, 1), (2,), "Gradients stood in .grad before.", stale=True)),

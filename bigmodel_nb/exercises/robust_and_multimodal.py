@@ -331,8 +331,8 @@ _FGSM_HINTS = {
     "gradient_left_in_the_weights": "The result is right, but `.backward()` has also filled the .grad of the "
     "weights: the next training step would add it. torch.autograd.grad(loss, x) fills nothing.",
     "x_marked": "The result is right, but the caller's x now requires a gradient. Work on x.detach().clone().",
-    "result_attached": "The result is right, but it requires a gradient itself, since you add to the copy that does. "
-    "Add to x, or .detach() the result: a picture can't be drawn from it as it is.",
+    "result_attached": "The result is right, but it requires a gradient itself, as your marked copy does, or the "
+    "weights. Add to x, or .detach() the result: a picture can't be drawn from it as it is.",
 }
 _FGSM_MISCONCEPTIONS = misconceptions_of(_FGSM_WRONG, _FGSM_HINTS)
 

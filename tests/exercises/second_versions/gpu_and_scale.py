@@ -419,6 +419,19 @@ def off_by_more(method, net, ids, targets):
     return True
 
 
+def off_by_more_when_tidied(method, net, ids, targets):
+    def tidy(net, *rest):
+        net.zero_grad()
+        return method(net, *rest)
+
+    return off_by_more(tidy, net, ids, targets)
+
+
+def losses_off_by_more(method, net, ids, targets):
+    _, wanted = whole_vector(net, ids, targets)
+    return all(not abs(method(net, ids, targets, size) - wanted) > 1e-5 for size in every(ids))
+
+
 def whole_vector(net, ids, targets):
     net.zero_grad()
     wanted = nats(net, ids, targets) / labels_in(targets)
@@ -553,7 +566,7 @@ VERSIONS = {
         "answer_turned_round": [negated],
         "whole_batch_only": [one_big],
         "parts_of_equal_size_only": [divisors],
-        "only_the_loss": [loss_alone],
+        "only_the_loss": [loss_alone, losses_off_by_more],
         "only_the_gradients": [gradient_alone],
         "one_parameter_compared": [first_weight],
         "compared_exactly": [to_the_bit],
@@ -561,7 +574,7 @@ VERSIONS = {
         "places_counted": [all_places],
         "nan_let_through": [off_by_more],
         "not_cloned": [aliases],
-        "gradients_cleared_for_it": [tidied],
+        "gradients_cleared_for_it": [tidied, off_by_more_when_tidied],
     },
     "gpu_and_scale.all_reduce_mean": {
         "plain_mean": [unweighted, unweighted_without_nan],
