@@ -130,10 +130,6 @@ def as_share(model):
     return trained / total, total
 
 
-def as_lists(model):
-    return list(count_trainable(model))
-
-
 def as_floats(model):
     return tuple(map(float, count_trainable(model)))
 
@@ -189,6 +185,6 @@ OUTSIDE = {
     ],
     "lora.lora_linear": [detached, bias_twice, first_rank_only, multiplied, saturated, rows_only, rounded],
     "lora.merge_lora": [nothing_to_merge, as_list, in_place, with_the_mean, the_diagonal, both, absolute, in_float32],
-    "lora.count_trainable": [by_name, as_share, as_lists, as_floats, children_only, off_by_one, as_tensors],
+    "lora.count_trainable": [by_name, as_share, as_floats, children_only, off_by_one, as_tensors],
     "lora.adapter_is_sound": [as_word, as_tensor, always, none_for_no, both_factors_must_learn, start_by_the_mean],
 }
