@@ -80,7 +80,7 @@ def beam_step(ids, scores, logits, k):
     """The k most probable texts with one token more, best first.
 
     ids: int64 tensor (H, T), H texts; scores (H,): the log-probability of each; logits (H, V) after
-    the last place of each; k: at most H * V -> ids (k, T + 1), scores (k,)
+    the last place of each; k: at most H * V -> ids (k, T + 1), scores (k,), of the dtypes that came
     """
     import torch
 
@@ -94,7 +94,7 @@ def is_generation(generate):
     """True if generate(model, ids, n) appends n times the most probable next token, else False.
 
     generate: a function to be tested, of a model (a function from ids (B, T) to logits (B, T, V)),
-    ids int64 (B, T) and n; it should return int64 (B, T + n). The model and the ids are yours -> bool
+    ids int64 (B, T) and n; it should return int64 (B, T + n) and doesn't raise. Model and ids are yours -> bool
     """
     import torch
 
@@ -689,9 +689,9 @@ class Draw:
 
 
 def _sampled(work, model, ids, n, temperature, keep, draw):
-    """What the loop gives, and the probabilities that it drew from."""
+    """What the loop gives, and the probabilities that it drew from, of whatever dtype, as float32."""
     drawn = Draw(draw.seed)
-    return work(model, ids, n, temperature, keep, drawn), drawn.seen
+    return work(model, ids, n, temperature, keep, drawn), [q.float() for q in drawn.seen]
 
 
 def _loop_case(rng, B=2, T=3, n=3, temperature=None, kind=None, V=6, size=1.0):
@@ -735,7 +735,7 @@ def _check_loop(cases, why=""):
 _check_loop_once = _check_loop([{"n": 1, "temperature": t, "kind": "all"} for t in (0.5, 1.0)])
 _check_loop_often = _check_loop([{"n": 4, "kind": "all"}, {"B": 3, "n": 6, "kind": "all"}, {"B": 1, "T": 1, "n": 5}])
 _check_loop_filters = _check_loop(
-    [{"kind": kind, "temperature": t} for kind in ("best two", "nucleus of 0.7") for t in (0.5, 1.7)]
+    [{"kind": kind, "temperature": t} for kind in ("best two", "nucleus of 0.7") for t in (0.5, 1.0, 1.7)]
 )
 _check_loop_none = _check_loop([{"n": 0}, {"B": 1, "n": 0}], "n is 0: the text stays as it is.")
 
@@ -1081,6 +1081,16 @@ def _check_beam_first(attempt):
         attempt.expect(case, _beam_oracle(*case), f"At the start there is one text; k is {k}.")
 
 
+def _beam_far_along(rng, *sizes):
+    ids, scores, logits, k = _beam_case(rng, *sizes)
+    return ids, scores - 900, logits, k
+
+
+def _check_beam_long(attempt):
+    case = _beam_far_along(np.random.default_rng(19), 3, 4, 6, 3)
+    attempt.expect(case, _beam_oracle(*case), "The texts are long: their log-probabilities are near -900.")
+
+
 def _check_beam_random(attempt):
     rng = np.random.default_rng(17)
     for H, T, V, k in ((3, 3, 6, 3), (2, 5, 7, 4), (4, 1, 5, 2), (3, 2, 4, 12), (4, 3, 6, 1)):
@@ -1098,7 +1108,8 @@ def _check_beam_shift(attempt):
 
 def _beam_probes():
     rng = np.random.default_rng(21)
-    return [_beam_case(rng, 3, 3, 6, 3), _beam_case(rng, 4, 2, 7, 4), _beam_case(rng, 3, 4, 5, 3), _beam_case(rng, 1, 3, 6, 4)]
+    return [_beam_case(rng, 3, 3, 6, 3), _beam_case(rng, 4, 2, 7, 4), _beam_case(rng, 3, 4, 5, 3), _beam_case(rng, 1, 3, 6, 4),
+            _beam_far_along(rng, 1, 3, 1, 1)]
 
 
 def _beam_with(
@@ -1194,7 +1205,21 @@ _BEAM_MISCONCEPTIONS = (
         "worst_kept",
         _beam_with(choose=_smallest),
         "You keep the least probable texts. A log-probability nearer to 0 is better.",
-        also=(_beam_with(choose=_found_first_last),),
+    ),
+    Misconception(
+        "worst_first",
+        _beam_with(choose=_found_first_last),
+        "These are the right texts in the wrong order. The best one comes first.",
+    ),
+    Misconception(
+        "probabilities_multiplied",
+        _beam_with(
+            steps=lambda z: z.softmax(-1),
+            total=lambda scores, steps: scores.exp().unsqueeze(1) * steps,
+            score=lambda best, scores, row, T: best.log(),
+        ),
+        "You multiply probabilities and take the logarithm at the end. The probability of a long text is too small for a "
+        "float: it becomes 0, and all texts are alike. Stay with logarithms, and add.",
     ),
     Misconception(
         "steps_instead_of_totals",
@@ -1255,7 +1280,7 @@ class Generator:
             read = {"last token only": text[:, -1:], "window of 6": text[:, -6:], "same token n times": ids}.get(kind)
             if kind == "first token only" and i:
                 read = text[:, :1]
-            place = -2 if kind == "one place too early" else -1
+            place = -min(2, text.shape[1]) if kind == "one place too early" else -1
             late = kind == "second best at the end" and i == n - 1 and n > 1
             text = step(text, read, place, kind != "least probable", int(late))
         if kind == "first new token changed" and n > 1:
@@ -1548,6 +1573,7 @@ EXERCISES = (
             Check("two texts by hand", _check_beam_by_hand),
             Check("the first step", _check_beam_first),
             Check("random texts", _check_beam_random),
+            Check("long texts", _check_beam_long),
             Check("logits moved by a number", _check_beam_shift),
         ),
         misconceptions=_BEAM_MISCONCEPTIONS,

@@ -87,7 +87,7 @@ def accumulation_is_right(accumulate, model, x, y):
 
     accumulate(model, x, y, micro_batch) -> mean loss, with the gradients left in .grad of the parameters: what you test
     model: a torch module, ids (B, T) -> logits (B, T, V); x, y: int64 tensors (B, T), B at least 3, y with -100 where
-    nothing is to be predicted. Loss and gradients must both be right.
+    nothing is to be predicted. Loss and every entry of the gradients must be right, whatever .grad held before.
     """
     import torch.nn.functional as F
 
@@ -97,16 +97,16 @@ def accumulation_is_right(accumulate, model, x, y):
     gradients = [p.grad.clone() for p in model.parameters()]
     for micro_batch in range(1, len(x) + 1):
         loss = accumulate(model, x, y, micro_batch)
-        if abs(loss - right.item()) > 1e-5:
+        if not abs(loss - right.item()) <= 1e-5:  # nan, too, is wrong
             return False
         for p, gradient in zip(model.parameters(), gradients):
-            if (p.grad - gradient).abs().max() > 1e-5:
+            if not (p.grad - gradient).abs().max() <= 1e-5:
                 return False
     return True
 
 
 def all_reduce_mean(gradients, counts):
-    """The gradient of the mean loss over all workers' tokens, from each worker's own -> one list of arrays.
+    """The gradient of the mean loss over all workers' tokens, from each worker's own -> one list, arrays or tensors as theirs.
 
     gradients: one list of arrays or tensors for each worker, the gradients of the mean loss over the tokens of that
     worker, NaN where it had none; counts: each worker's tokens, whole numbers, not all of them 0
@@ -250,7 +250,12 @@ _SECONDS_MISCONCEPTIONS = (
         "total",
         _timed(sum),
         "That is the time of all calls together.",
-        also=(_timed(together=True, reduce=lambda times: times[0]),),
+    ),
+    Misconception(
+        "all_together_divided",
+        _timed(together=True, reduce=lambda times: times[0]),
+        "You time all calls together and divide by their number: that is their mean. Look at the clock "
+        "before and after each call, and take the middle one.",
     ),
     Misconception(
         "last_only",
@@ -447,9 +452,12 @@ def _memory_probes():
     ]
 
 
-def _bytes(number=4, states=2, tokens=lambda B, T: B * T, kept=lambda L, block, head: L * block + head,
+def _bytes(number=4, cell=4, states=2, tokens=lambda B, T: B * T, kept=lambda L, block, head: L * block + head,
            again=lambda L, C, block, head: L * C + max(block, head), head=lambda C, V: 2 * C + V, extra=0):
-    """estimate_memory with a part changed; `extra`: what else is booked as optimiser state."""
+    """estimate_memory with a part changed; `extra`: what else is booked as optimiser state.
+
+    number, cell: the bytes of a number that belongs to a parameter, and of an activation.
+    """
 
     def wrong(n_params, n_layer, d_model, vocab_size, B, T, checkpointing=False):
         block, top = 16 * d_model, head(d_model, vocab_size)
@@ -458,7 +466,7 @@ def _bytes(number=4, states=2, tokens=lambda B, T: B * T, kept=lambda L, block, 
             "parameters": number * n_params,
             "gradients": number * n_params,
             "optimiser state": (states + extra) * number * n_params,
-            "activations": number * tokens(B, T) * numbers,
+            "activations": cell * tokens(B, T) * numbers,
         }
 
     return wrong
@@ -467,17 +475,18 @@ def _bytes(number=4, states=2, tokens=lambda B, T: B * T, kept=lambda L, block, 
 _MEMORY_MISCONCEPTIONS = (
     Misconception(
         "numbers_not_bytes",
-        _bytes(number=1),
+        _bytes(number=1, cell=1),
         "You count numbers. A float32 has 4 bytes.",
+        also=(_bytes(cell=1), _bytes(number=1)),
     ),
     Misconception(
         "half_precision",
-        _bytes(number=2),
+        _bytes(number=2, cell=2),
         "You take 2 bytes a number. That is bfloat16; here everything is float32.",
     ),
     Misconception(
         "eight_bytes",
-        _bytes(number=8),
+        _bytes(number=8, cell=8),
         "You take 8 bytes a number. That is float64; torch trains in float32.",
     ),
     Misconception(
@@ -556,7 +565,8 @@ _MEMORY_MISCONCEPTIONS = (
 
 
 def _net(rng, V, C, stale=False):
-    """A language model of two layers that notes how many rows it was given at once."""
+    """A language model of two layers. Asked for it, it notes the most rows that it was given at once, and the most that
+    it kept for backward()."""
     import torch
 
     class Net(torch.nn.Module):
@@ -565,11 +575,23 @@ def _net(rng, V, C, stale=False):
             self.table = torch.nn.Parameter(torch.tensor(rng.normal(size=(V, C))))
             self.out = torch.nn.Parameter(torch.tensor(rng.normal(size=(C, V))))
             self.bias = torch.nn.Parameter(torch.tensor(rng.normal(size=V)))
-            self.stale, self.most_rows = stale, 0
+            self.stale, self.notes, self.most_rows, self.kept, self.most_kept = stale, False, 0, 0, 0
 
         def forward(self, ids):
-            self.most_rows = max(self.most_rows, len(ids))
-            return self.table[ids] @ self.out + self.bias
+            logits = self.table[ids] @ self.out + self.bias
+            if self.notes:
+                self.note(len(ids), logits)
+            return logits
+
+        def note(self, rows, logits):
+            self.most_rows = max(self.most_rows, rows)
+            if logits.requires_grad:
+                self.kept += rows
+                self.most_kept = max(self.most_kept, self.kept)
+                logits.register_hook(self.let_go)
+
+        def let_go(self, gradient):
+            self.kept = 0
 
         def __repr__(self):
             return f"<a language model, ids (B, T) -> logits (B, T, {V})>"
@@ -592,15 +614,17 @@ def _accumulation_case(rng, labelled, micro_batch, T=5, V=7, C=3, stale=False):
 
 
 def _accumulated(work, model, x, y, micro_batch):
-    """What the work leaves behind: loss, gradients, and the most rows that went through the model at once."""
+    """What the work leaves behind: loss, gradients, and the most rows that went through the model at once, and that
+    it kept for backward()."""
     import torch
 
     for p in model.parameters():
         p.grad = torch.full_like(p, 0.5) if model.stale else None
+    model.notes = True
     loss = work(model, x, y, micro_batch)
     if any(p.grad is None for p in model.parameters()):
         raise Failed("After your code a parameter has no gradient: .grad is None. Is backward() called?")
-    return loss, [p.grad for p in model.parameters()], model.most_rows
+    return loss, [p.grad for p in model.parameters()], model.most_rows, model.most_kept
 
 
 def _accumulation_oracle(model, x, y, micro_batch):
@@ -620,7 +644,7 @@ def _accumulation_oracle(model, x, y, micro_batch):
         gradients[0][token] += out @ p
         gradients[1] += torch.outer(table[token], p)
         gradients[2] += p
-    return loss, gradients, min(micro_batch, len(x))
+    return loss, gradients, min(micro_batch, len(x)), min(micro_batch, len(x))
 
 
 def _accumulation_sample(rng):
@@ -646,11 +670,12 @@ def _accumulation_probes():
         _accumulation_case(rng, [5, 1, 3, 4, 2, 2], 3, stale=True),
         _accumulation_case(rng, [1, 5, 5], 1),
         _accumulation_case(rng, [3, 4, 2, 5], 3),
+        _accumulation_case(rng, [3, 2, 5, 0], 1),
     ]
 
 
 def _adding_up(scale=lambda y, part, m: 1 / (y != IGNORED).sum(), parts=lambda it, m: it.split(m), clear="first",
-               returned=sum):
+               returned=sum, backward="each"):
     """accumulate_gradients with a part changed; `scale`: what each part's summed loss is multiplied by."""
 
     def wrong(model, x, y, micro_batch):
@@ -664,9 +689,12 @@ def _adding_up(scale=lambda y, part, m: 1 / (y != IGNORED).sum(), parts=lambda i
                 model.zero_grad()
             loss = F.cross_entropy(model(rows).flatten(0, 1), labels.flatten(), reduction="sum")
             loss = loss * scale(y, labels, micro_batch)
-            loss.backward()
-            losses.append(loss.item())
-        return returned(losses)
+            if backward == "each":
+                loss.backward()
+            losses.append(loss)
+        if backward == "end":
+            sum(losses).backward()
+        return returned([loss.item() for loss in losses])
 
     return wrong
 
@@ -681,6 +709,12 @@ _ACCUMULATION_MISCONCEPTIONS = (
         _adding_up(lambda y, part, m: _of_part(y, part, m) / -(-len(y) // m)),
         "You average the means of the parts. A part with few labels then weighs as much as one with many: "
         "divide sums by the labels of the whole batch.",
+    ),
+    Misconception(
+        "empty_part_poisons",
+        _adding_up(lambda y, part, m: _of_part(y, part, m) * (part != IGNORED).sum() / (y != IGNORED).sum()),
+        "The mean of a part without labels is nan, and 0 times nan is nan. Sum where you take the mean: the "
+        "sum of no labels is 0.",
     ),
     Misconception(
         "sum_of_means",
@@ -720,6 +754,12 @@ _ACCUMULATION_MISCONCEPTIONS = (
         "is no memory for.",
     ),
     Misconception(
+        "one_backward",
+        _adding_up(backward="end"),
+        "The numbers are right, but you call backward() once, after the last part: until then the "
+        "activations of all parts are kept, and no memory is saved. Call it for each part.",
+    ),
+    Misconception(
         "number_of_parts",
         _adding_up(parts=lambda it, m: it.chunk(m)),
         "micro_batch is the number of rows in a part, not the number of parts.",
@@ -752,7 +792,8 @@ _ACCUMULATION_MISCONCEPTIONS = (
 RIGHT = ("right", "row by row", "in one go", "rounded")
 WRONG = (
     "mean of means", "sum of means", "last part only", "old gradients kept", "rest dropped", "places not labels",
-    "loss of the last part", "loss slightly off", "one gradient off", "slightly off",
+    "loss of the last part", "loss slightly off", "one gradient off", "one gradient off in place", "slightly off",
+    "nan in a gradient", "nan for a loss",
 )  # fmt: skip
 _FAULTS = {m.name.replace("_", " "): m.wrong for m in _ACCUMULATION_MISCONCEPTIONS}
 
@@ -778,12 +819,20 @@ class Accumulate:
             return _FAULTS[self.kind](model, x, y, micro_batch)
         if self.kind == "in one go":
             return _whole_batch(model, x, y).item()
+        before = [p.grad for p in model.parameters()]
         loss = accumulate_gradients(model, x, y, 1 if self.kind == "row by row" else micro_batch)
         bias = list(model.parameters())[-1]
         if self.kind == "rounded":
             bias.grad += 2e-6
-        if self.kind == "one gradient off":
+        if self.kind.startswith("one gradient off"):
             bias.grad += 0.1
+        if self.kind.endswith("in place"):
+            for p, old in zip(model.parameters(), before):
+                p.grad = p.grad if old is None else old.copy_(p.grad)
+        if self.kind == "nan in a gradient" and micro_batch < len(x):
+            bias.grad[0] = float("nan")
+        if self.kind == "nan for a loss" and micro_batch < len(x):
+            return float("nan")
         if self.kind == "slightly off":
             for p in model.parameters():
                 p.grad += 2e-3
@@ -803,11 +852,11 @@ def _judged_sample(rng):
     return _judged_case(rng, kind, [int(n) for n in rng.permutation(np.arange(1, 6))[:B]])
 
 
-def _check_judged(kinds, right, why):
+def _check_judged(kinds, right, why, rows=((5, 1, 3), (2, 5, 1, 3), (4, 1, 5, 2, 3))):
     def check(attempt):
         rng = np.random.default_rng(51)
         for kind in kinds:
-            for labelled in ((5, 1, 3), (2, 5, 1, 3), (4, 1, 5, 2, 3)):
+            for labelled in rows:
                 attempt.expect(_judged_case(rng, kind, labelled), right, why)
 
     return check
@@ -815,23 +864,28 @@ def _check_judged(kinds, right, why):
 
 def _judged_probes():
     rng = np.random.default_rng(52)
-    return [_judged_case(rng, kind, labelled) for kind in RIGHT + WRONG for labelled in ((5, 1, 3, 4), (2, 5, 1, 3, 4))]
+    cases = [(kind, (5, 1, 3, 4)) for kind in RIGHT + WRONG] + [(kind, (2, 5, 1, 3, 4)) for kind in RIGHT + WRONG[:-2]]
+    cases += [(kind, (5, 0, 3, 4)) for kind in ("right", "empty part poisons")]
+    return [_judged_case(rng, kind, labelled) for kind, labelled in cases]
 
 
 def _judging(sizes=lambda B: range(1, B + 1), whole_batch=_whole_batch, losses=True,
-             parameters=lambda model: list(model.parameters()), limit=1e-5, clear=False):
-    """The right test with a part changed."""
+             parameters=lambda model: list(model.parameters()), limit=1e-5, clear=False, clone=True, nan_passes=()):
+    """The right test with a part changed; `nan_passes`: "loss", "gradients", where one asks whether they are off."""
+
+    def fine(apart, what):
+        return not apart > limit if what in nan_passes else apart <= limit
 
     def wrong(accumulate, model, x, y):
         whole = whole_batch(model, x, y)
-        gradients = [p.grad.clone() for p in parameters(model)]
+        gradients = [p.grad.clone() if clone else p.grad for p in parameters(model)]
         found = []
         for m in sizes(len(x)):
             if clear:
                 model.zero_grad()
             loss = accumulate(model, x, y, m)
-            apart = [float((p.grad - g).abs().max()) for p, g in zip(parameters(model), gradients)]
-            found.append(max(apart, default=0.0) <= limit and not (losses and abs(loss - float(whole)) > limit))
+            found += [fine(float((p.grad - g).abs().max()), "gradients") for p, g in zip(parameters(model), gradients)]
+            found.append(not losses or fine(abs(loss - float(whole)), "loss"))
         return all(found)
 
     return wrong
@@ -845,57 +899,76 @@ def _mean_over_places(model, x, y):
     return loss * share
 
 
+def _judged_wrongly(name, hint, *hows):
+    """A misconception from what `_judging` changes; each form also as one writes it who asks whether something is off."""
+    forms = [_judging(**how, nan_passes=nan) for nan in ((), ("loss", "gradients")) for how in hows]
+    return Misconception(name, forms[0], hint, also=tuple(forms[1:]))
+
+
 _JUDGED_MISCONCEPTIONS = (
     Misconception(
         "answer_turned_round",
         lambda *case: not accumulation_is_right(*case),
         "You answer True for the faulty ones. What does the name of the test promise?",
     ),
-    Misconception(
+    _judged_wrongly(
         "whole_batch_only",
-        _judging(sizes=lambda B: [B]),
         "With micro_batch = len(x) there is one part, and every fault is invisible. Ask for smaller parts.",
+        {"sizes": lambda B: [B]},
     ),
-    Misconception(
+    _judged_wrongly(
         "parts_of_equal_size_only",
-        _judging(sizes=lambda B: [m for m in range(1, B + 1) if B % m == 0]),
         "Your parts always have the same number of rows. One who drops the rest passes your test.",
-        also=(_judging(sizes=lambda B: [1]),),
+        {"sizes": lambda B: [m for m in range(1, B + 1) if B % m == 0]},
+        {"sizes": lambda B: [1]},
     ),
-    Misconception(
+    _judged_wrongly(
         "only_the_loss",
-        _judging(parameters=lambda model: []),
         "You compare losses. They can be right with wrong gradients.",
+        {"parameters": lambda model: []},
     ),
-    Misconception(
+    _judged_wrongly(
         "only_the_gradients",
-        _judging(losses=False),
         "You compare gradients. The loss that is returned can be another one.",
+        {"losses": False},
     ),
-    Misconception(
+    _judged_wrongly(
         "one_parameter_compared",
-        _judging(parameters=lambda model: list(model.parameters())[:1]),
         "You compare the gradient of the first parameter only.",
+        {"parameters": lambda model: list(model.parameters())[:1]},
     ),
-    Misconception(
+    _judged_wrongly(
         "compared_exactly",
-        _judging(limit=0.0),
         "You ask for equality to the last bit. Sums in another order are rounded differently.",
+        {"limit": 0.0},
     ),
-    Misconception(
+    _judged_wrongly(
         "compared_too_coarsely",
-        _judging(limit=0.03),
         "A gradient that is off by two thousandths passes your test. Rounding is a thousand times smaller.",
+        {"limit": 0.03},
     ),
-    Misconception(
+    _judged_wrongly(
         "places_counted",
-        _judging(whole_batch=_mean_over_places),
         "Your own gradient is wrong: it is divided by all places. Those with the label -100 don't count.",
+        {"whole_batch": _mean_over_places},
     ),
     Misconception(
+        "nan_let_through",
+        _judging(nan_passes=("loss", "gradients")),
+        "One that leaves nan passes your test: every comparison with nan is False, `>` as well. Ask whether the "
+        "difference is small, with `<=`, and take everything else for wrong.",
+        also=(_judging(nan_passes=("loss",)), _judging(nan_passes=("gradients",))),
+    ),
+    _judged_wrongly(
+        "not_cloned",
+        "You keep .grad itself. One that adds to it, or writes into it, changes what you compare with: keep a "
+        "clone().",
+        {"clone": False},
+    ),
+    _judged_wrongly(
         "gradients_cleared_for_it",
-        _judging(clear=True),
         "You clear the gradients before each call. One who forgets to do it himself passes your test.",
+        {"clear": True},
     ),
 )
 
@@ -942,6 +1015,13 @@ def _check_reduce_regression(attempt):
     own = [[2 * X[s].T @ (X[s] @ w - target[s]) / len(X[s])] for s in shards]
     whole = 2 * X.T @ (X @ w - target) / len(X)
     attempt.expect((own, [2, 6, 1]), [whole], "Least squares on 9 rows, of which the workers had 2, 6 and 1.")
+
+
+def _check_reduce_nan(attempt):
+    gradients, counts = _workers(np.random.default_rng(64), [2, 0, 3])
+    gradients[2][0][1, 1] = np.nan
+    why = "A worker with tokens had nan in one place: that must be seen, not hidden."
+    attempt.expect((gradients, counts), _reduce_oracle(gradients, counts), why)
 
 
 def _reduce_probes():
@@ -1098,7 +1178,7 @@ EXERCISES = (
         difficulty=3,
         minutes=15,
         section="Small parts, the same gradient",
-        returns=("loss", "gradients", "rows at once"),
+        returns=("loss", "gradients", "rows at once", "rows kept for backward()"),
         hints=(
             "Clear the gradients once. Then, part by part, forward and backward: backward() adds to what is "
             "there.",
@@ -1110,6 +1190,7 @@ EXERCISES = (
         checks=(
             Check("a smaller last part", _check_accumulation((5, 5, 5, 5, 5), (2, 3, 4), "The last part has fewer rows.")),
             Check("unequal labels", _check_accumulation((5, 1, 2, 4, 3), (1, 2, 3), "The parts differ in labels.")),
+            Check("a part without labels", _check_accumulation((4, 2, 3, 0), (1, 2), "The last row has no label.")),
             Check("one part", _check_accumulation((4, 4), (2, 5), "All rows fit in one part.")),
             Check("equal parts", _check_accumulation((5, 5, 5, 5), (1, 2), "All parts have as many labels.")),
             Check("old gradients", _check_accumulation((2, 5, 1), (2,), "Gradients stood in .grad before.", stale=True)),
@@ -1139,10 +1220,16 @@ EXERCISES = (
             Check("rounding", _check_judged(("rounded",), True, "This one is right but for rounding.")),
             Check("wrong weights", _check_judged(("mean of means", "sum of means", "places not labels"), False,
                                                  "This one weighs its parts wrongly.")),
+            Check("a row without labels", _check_judged(("right",), True, "This one accumulates rightly.",
+                                                        [(5, 0, 3)])),
+            Check("nan for it", _check_judged(("empty part poisons",), False, "A row has no label, and this one makes nan of it.",
+                                              [(5, 0, 3), (0, 4, 1, 2)])),
+            Check("nan", _check_judged(("nan in a gradient", "nan for a loss"), False, "This one leaves nan.", [(2, 5, 1, 3)])),
             Check("lost or kept", _check_judged(("last part only", "rest dropped", "old gradients kept"), False,
                                                 "This one loses a part, or adds to old gradients.")),
             Check("small faults", _check_judged(("loss of the last part", "loss slightly off", "one gradient off", "slightly off"),
-                                                False, "This one is wrong in one place, or by little.")),
+                                                False, "This one is wrong in one place, or by little.",
+                                                [(2, 5, 1, 3), (4, 1, 5, 2, 3)])),
         ),
         misconceptions=_JUDGED_MISCONCEPTIONS,
         probes=_judged_probes,
@@ -1164,6 +1251,7 @@ EXERCISES = (
             Check("unequal shards", _check_reduce([[1, 3], [9, 1], [2, 5, 3]], "The workers had unequal shares.")),
             Check("equal shards", _check_reduce([[4, 4], [1, 1, 1]], "All workers had as many tokens.")),
             Check("a worker without tokens", _check_reduce([[0, 5], [3, 0, 4]], "One worker had no token.")),
+            Check("a real nan", _check_reduce_nan),
             Check("one worker", _check_reduce([[6]], "A single worker.", shapes=((2,), (2, 2), ()))),
             Check("least squares in one piece", _check_reduce_regression),
         ),

@@ -95,16 +95,20 @@ def _generator(seed):
 
 
 def _drawn(init, d_in, d_out, r, seed):
-    """What three new adapters look like, in coarse numbers; the first two come from equal generators."""
+    """What three new adapters look like, in coarse numbers; two come from equal generators, and the other generator is
+    asked twice."""
     import torch
 
     torch.manual_seed(seed + 77)  # for those who draw from the global generator
-    pairs = [_two_tensors(init(d_in, d_out, r, _generator(s))) for s in (seed, seed, seed + 1)]
-    one, two, other = (A for A, _ in pairs)
-    same = one.shape == two.shape and torch.equal(one, two)
-    fresh = one.shape == other.shape and not torch.equal(one, other)
-    flags = {"equal generators give equal A": same, "another generator gives another A": fresh}
-    return [_looks(A, B, d_in) for A, B in pairs], flags
+    g = _generator(seed + 1)
+    pairs = [_two_tensors(init(d_in, d_out, r, each)) for each in (_generator(seed), g, g, _generator(seed))]
+    one, other, next_one, two = (A for A, _ in pairs)
+    flags = {
+        "equal generators give equal A": torch.equal(one, two),
+        "another generator gives another A": one.shape == other.shape and not torch.equal(one, other),
+        "the same generator gives another A next": other.shape == next_one.shape and not torch.equal(other, next_one),
+    }
+    return [_looks(*pairs[i], d_in) for i in (0, 1, 3)], flags
 
 
 def _two_tensors(result):
@@ -149,7 +153,8 @@ def _looks_right(d_in, d_out, r):
         "rank of A": r,
         "standard deviation of B * sqrt(3 * d_in)": 0.0,
     }
-    return [looks] * 3, {"equal generators give equal A": True, "another generator gives another A": True}
+    flags = ("equal generators give equal A", "another generator gives another A", "the same generator gives another A next")
+    return [looks] * 3, dict.fromkeys(flags, True)
 
 
 def _shapes_drawn(init, d_in, d_out, r, seed):
@@ -243,6 +248,10 @@ def _global_A(d_in, d_out, r, generator):
     return (2 * torch.rand(d_in, r) - 1) / math.sqrt(d_in)
 
 
+def _reseeded_A(d_in, d_out, r, generator):
+    return _positive_A(d_in, d_out, r, generator.manual_seed(generator.initial_seed())) * 2 - 1 / math.sqrt(d_in)
+
+
 _INIT_MISCONCEPTIONS = (
     Misconception(
         "both_random",
@@ -312,6 +321,12 @@ _INIT_MISCONCEPTIONS = (
         _init_of(A=_normal_A),
         "Your A is drawn from a normal distribution, and a third of it lies outside the bounds. Which "
         "function of torch draws uniformly?",
+    ),
+    Misconception(
+        "begun_anew",
+        lambda d_in, d_out, r, g: (_reseeded_A(d_in, d_out, r, g), _zeros(r, d_out)),
+        "Two adapters from one generator get the same A: you begin anew from its seed at each call. Draw from the "
+        "generator as it is, and it goes on.",
     ),
     Misconception(
         "generator_not_used",
@@ -523,6 +538,15 @@ def _check_merge_back(attempt):
     attempt.expect(case, case[0], "Merged with alpha and then with -alpha.", drive=there_and_back)
 
 
+def _check_merge_new(attempt):
+    def shares_memory(merge, W, A, B, alpha):
+        return merge(W, A, B, alpha).untyped_storage().data_ptr() == W.untyped_storage().data_ptr()
+
+    why = "Does your result share its memory with W? A new tensor is asked for, with alpha = 0 as well."
+    for alpha in (0, 2.0):
+        attempt.expect(_merge_case(np.random.default_rng(10), alpha=alpha), False, why, drive=shares_memory)
+
+
 def _merge_probes():
     rng = np.random.default_rng(9)
     return [_merge_case(rng, 5, 3, 2, alpha=7.0), _merge_case(rng, 4, 4, 3, alpha=0.8)]
@@ -581,6 +605,7 @@ class _Sizes:
     trained: tuple[str, ...] = ("adapter",)
     tied: bool = True
     shared: bool = False
+    own: bool = False
 
 
 def _counted_model(sizes):
@@ -596,6 +621,8 @@ def _counted_model(sizes):
     model.layer.register_buffer("size", torch.tensor(1.0))
     if sizes.tied:
         model.head.weight = model.table.weight
+    if sizes.own:
+        model.gain = nn.Parameter(torch.ones(C, 3))  # held by the model itself, in none of its parts
     if sizes.shared:
         model.again = model.layer  # one module, reached in two ways
     for name, parameter in model.named_parameters():
@@ -612,15 +639,17 @@ def _count_sample(rng):
     trained = tuple(parts[rng.random(5) < 0.5])
     return _count_case(
         V=int(rng.integers(5, 12)), C=int(rng.integers(2, 7)), trained=trained,
-        tied=bool(rng.random() < 0.5), shared=bool(rng.random() < 0.5),
+        tied=bool(rng.random() < 0.5), shared=bool(rng.random() < 0.5), own=bool(rng.random() < 0.5),
     )  # fmt: skip
 
 
-def _count_oracle(V=7, C=4, trained=("adapter",), tied=True, shared=False):
+def _count_oracle(V=7, C=4, trained=("adapter",), tied=True, shared=False, own=False):
     """From the sizes alone."""
     parts = {"table": V * C, "layer.weight": 3 * C * C, "layer.bias": 3 * C, "adapter": 8 * C}
     if not tied:
         parts["head"] = V * C
+    if own:
+        parts["gain"] = 3 * C
     return sum(n for name, n in parts.items() if name.startswith(tuple(trained))), sum(parts.values())
 
 
@@ -658,8 +687,14 @@ def _check_count_shared(attempt):
     _expect_count(attempt, why, shared=True, trained=("layer", "adapter"))
 
 
+def _check_count_own(attempt):
+    for trained in (("gain", "adapter"), ("layer",)):
+        _expect_count(attempt, "The model holds a parameter itself, `gain`: 4 x 3.", own=True, trained=trained)
+
+
 def _count_probes():
     return [
+        _count_case(V=6, C=2, trained=("gain", "table"), own=True),
         _count_case(V=11, C=3, trained=("table", "adapter"), shared=True),
         _count_case(V=6, C=5, trained=("layer", "head"), tied=False),
         _count_case(V=8, C=4),
@@ -678,6 +713,10 @@ def _both(count, parameters=lambda model: model.parameters()):
 
 def _every_name(model):
     return (p for _, p in model.named_parameters(remove_duplicate=False))
+
+
+def _of_children(model):
+    return list(dict.fromkeys(p for child in model.children() for p in child.parameters()))
 
 
 def _state_total(model):
@@ -731,6 +770,12 @@ _COUNT_MISCONCEPTIONS = (
         ),
     ),
     Misconception(
+        "own_parameters_missed",
+        _both(lambda p: p.numel(), _of_children),
+        "You look into the parts of the model only. A module can hold parameters itself, as LoRALinear holds A and B: which "
+        "method gives them all?",
+    ),
+    Misconception(
         "buffers_counted",
         _with_buffers,
         "Your total counts buffers, such as the mask. Which of a module's tensors could be trained at all?",
@@ -758,8 +803,8 @@ _COUNT_MISCONCEPTIONS = (
 
 SOUND = ("right", "rounded", "only_B")
 UNSOUND = (
-    "random_start", "slight_start", "one_output", "dead", "all_frozen", "base_trained", "bias_trained", "base_written",
-    "layer_changed",
+    "random_start", "slight_start", "one_output", "dead", "all_frozen", "only_A", "base_trained", "bias_trained",
+    "base_written", "layer_changed",
 )  # fmt: skip
 
 
@@ -794,7 +839,7 @@ class Wrap:
                 super().__init__()
                 self.layer = layer
                 self.A = nn.Parameter(A, requires_grad=kind not in ("only_B", "all_frozen"))
-                self.B = nn.Parameter(B, requires_grad=kind != "all_frozen")
+                self.B = nn.Parameter(B, requires_grad=kind not in ("only_A", "all_frozen"))
 
             def forward(self, x):
                 y = self.layer(x) + x @ self.A @ self.B
@@ -849,7 +894,7 @@ _check_sound_start = _check_sound(
     False,
     "With this adapter the output is another at the start already.",
 )
-_check_sound_learns = _check_sound(("dead", "all_frozen"), False, "This adapter can't learn anything.")
+_check_sound_learns = _check_sound(("dead", "all_frozen", "only_A"), False, "This adapter can't learn anything.")
 _check_sound_base = _check_sound(
     ("base_trained", "bias_trained", "base_written"), False, "Training this adapter changes the layer itself."
 )
@@ -872,10 +917,12 @@ def _sound_test(
     empty=False,
     plain=lambda layer, x: layer(x),
     loss=lambda y, old: (y - 1).square().mean(),
+    optimizer="SGD",
+    moved=lambda out, old, trained, begun: bool((out - old).abs().max() > 1e-5),
 ):
     """The right test with a part of it changed: how outputs and layers are compared, when the layer
     is copied, whether learning is looked at, what holds where nothing is trained, how the plain
-    output is computed, and which loss is trained on."""
+    output is computed, which loss is trained on and by what, and what counts as having moved."""
 
     def wrong(wrap, layer, x):
         import torch
@@ -889,13 +936,16 @@ def _sound_test(
         trained = [p for p in net.parameters() if p.requires_grad]
         if not trained:
             return empty
-        optimizer = torch.optim.SGD(trained, lr=0.1)
+        begun = [p.detach().clone() for p in trained]
+        steps = getattr(torch.optim, optimizer)(trained, lr=0.1)
         for _ in range(3):
-            optimizer.zero_grad()
-            loss(net(x), old).backward()
-            optimizer.step()
-        moved = not learns or bool((net(x) - old).abs().max() > 1e-5)
-        return moved and (kept is None or bool(kept(layer, before)))
+            steps.zero_grad()
+            y = net(x)
+            if not y.requires_grad:
+                return False
+            loss(y, old).backward()
+            steps.step()
+        return (not learns or moved(net(x), old, trained, begun)) and (kept is None or bool(kept(layer, before)))
 
     return wrong
 
@@ -958,6 +1008,14 @@ _SOUND_MISCONCEPTIONS = (
         also=(_sound_test(learns=False, empty=True),),
     ),
     Misconception(
+        "numbers_moved",
+        _sound_test(
+            optimizer="AdamW", moved=lambda out, old, trained, begun: any(bool((p != q).any()) for p, q in zip(trained, begun))
+        ),
+        "You look whether the trained numbers move. AdamW's weight decay moves them even where the output never does: "
+        "compare the outputs.",
+    ),
+    Misconception(
         "nothing_to_train_passes",
         _sound_test(empty=True),
         "An adapter without a single trained parameter passes your test. Can it learn?",
@@ -988,8 +1046,9 @@ _SOUND_MISCONCEPTIONS = (
     Misconception(
         "loss_without_gradient",
         _sound_test(loss=lambda y, old: (y - old).square().mean()),
-        "You call sound adapters faulty. Do your steps of training move anything? The squared distance "
-        "from the old output has no gradient at the start.",
+        "You call sound adapters faulty. Do your steps of training move anything? If your loss is the squared "
+        "distance from the old output: it has no gradient at the start.",
+        also=(_sound_test(loss=lambda y, old: (y - old).square().mean(), optimizer="Adam"),),
     ),
 )
 
@@ -1062,6 +1121,7 @@ EXERCISES = (
             Check("nothing and everything", _check_count_all_or_nothing),
             Check("some parts", _check_count_parts),
             Check("a shared layer", _check_count_shared),
+            Check("a parameter of its own", _check_count_own),
         ),
         misconceptions=_COUNT_MISCONCEPTIONS,
         probes=_count_probes,
@@ -1083,6 +1143,7 @@ EXERCISES = (
             Check("random matrices, by unit vectors", _check_merge_random),
             Check("the same map", _check_merge_same_map),
             Check("there and back", _check_merge_back),
+            Check("a new tensor", _check_merge_new),
         ),
         misconceptions=_MERGE_MISCONCEPTIONS,
         probes=_merge_probes,

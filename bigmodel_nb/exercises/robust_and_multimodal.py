@@ -15,8 +15,8 @@ def fgsm(loss, x, epsilon, low=0.0, high=1.0):
     """The input that raises the loss most, to first order, when no entry may move by more than epsilon.
 
     loss: a function of a float tensor like x -> scalar tensor; x: float tensor of any shape
-    low, high: every entry of the result lies in this range -> float tensor like x
-    Leaves no trace: x stays as it is, and the weights behind the loss get no .grad
+    low, high: every entry of the result lies in this range; an entry with slope 0 stays -> float tensor like x
+    Leaves no trace: x stays as it is, the result requires no gradient, and the weights behind the loss get no .grad
     """
     import torch
 
@@ -161,6 +161,7 @@ def _attacked(work, loss, x, *rest):
     result = work(function, x, *rest)
     left = ["a gradient in the weights"] * (weights.grad is not None)
     left += ["x requires a gradient"] * bool(x.requires_grad)
+    left += ["the result requires a gradient"] * bool(getattr(result, "requires_grad", False))
     return result, ", ".join(left)
 
 
@@ -282,11 +283,12 @@ _GRADIENTS = (_by_grad, _by_backward, _by_backward_of_x, _by_grad_of_x)
 
 
 def _fgsm_forms(move, gradients=_GRADIENTS):
-    """A mistake in what is done with the gradient, for every way to get that."""
+    """A mistake in what is done with the gradient, for every way to get that, and added to x or to the marked copy."""
     return tuple(
-        lambda loss, x, epsilon, low=0.0, high=1.0, gradient=gradient: move(
-            x.detach(), gradient(loss, x), epsilon, low, high
+        lambda loss, x, epsilon, low=0.0, high=1.0, gradient=gradient, attached=attached: move(
+            x.detach().clone().requires_grad_(attached), gradient(loss, x), epsilon, low, high
         )
+        for attached in (False, True)
         for gradient in gradients
     )
 
@@ -310,6 +312,7 @@ _FGSM_WRONG = {
     + _fgsm_forms(lambda x, g, e, low, high: (x + e * (2.0 * (g > 0) - 1)).clamp(low, high)),
     "gradient_left_in_the_weights": _fgsm_forms(_right_move, (_by_backward,)),
     "x_marked": _fgsm_forms(_right_move, (_by_backward_of_x, _by_grad_of_x)),
+    "result_attached": _fgsm_forms(_right_move, (_by_grad,))[1:],
 }
 _FGSM_HINTS = {
     "gradient_not_signed": "You move along the gradient itself, so most entries hardly move. Each may move by "
@@ -328,6 +331,8 @@ _FGSM_HINTS = {
     "gradient_left_in_the_weights": "The result is right, but `.backward()` has also filled the .grad of the "
     "weights: the next training step would add it. torch.autograd.grad(loss, x) fills nothing.",
     "x_marked": "The result is right, but the caller's x now requires a gradient. Work on x.detach().clone().",
+    "result_attached": "The result is right, but it requires a gradient itself, as your marked copy does, or the "
+    "weights. Add to x, or .detach() the result: a picture can't be drawn from it as it is.",
 }
 _FGSM_MISCONCEPTIONS = misconceptions_of(_FGSM_WRONG, _FGSM_HINTS)
 
@@ -448,11 +453,13 @@ def _step_with(
         before(net, optimizer, x, y)
         worst = attack(net, x, labels(net, x, y), epsilon, low, high)
         value = loss(net, x, worst, y)
-        if zero:
+        if zero is True:
             optimizer.zero_grad()
         (sign * value).backward()
         if step:
             optimizer.step()
+        if zero == "afterwards":
+            optimizer.zero_grad()
         return report(net, x, worst, y, value)
 
     return run
@@ -492,7 +499,7 @@ def _same_change(net, x, y, epsilon, low, high):
 _STEP_WRONG = {
     "clean_images": (_step_with(attack=lambda net, x, *rest: x),),
     "attack_left_in_the_gradients": (_attack_left_in_the_gradients,),
-    "old_gradients_kept": (_step_with(zero=False),),
+    "old_gradients_kept": (_step_with(zero=False), _step_with(zero="afterwards")),
     "helpful_images": (_step_with(attack=lambda net, x, y, e, *rest: fgsm(_loss_of(net, y), x, -e, *rest)),),
     "clean_images_as_well": (
         _step_with(loss=lambda net, x, worst, y: (_loss_of(net, y)(worst) + _loss_of(net, y)(x)) / 2),
@@ -524,7 +531,7 @@ _STEP_HINTS = {
     "clean_images": "You train on the images as they are. Which images should the loss be taken at?",
     "attack_left_in_the_gradients": "Making the attack has filled the .grad of the weights, and your step adds "
     "it. Call optimizer.zero_grad() after the attack, just before loss.backward().",
-    "old_gradients_kept": "The gradients of the step before are still there. Which call clears them?",
+    "old_gradients_kept": "Old gradients are still there when loss.backward() adds to them. Which call clears them first?",
     "helpful_images": "Your images are made so that the loss falls. The network learns nothing from them that it "
     "doesn't know.",
     "clean_images_as_well": "Your loss counts the clean images, too. That is done, but here it is the changed "
@@ -809,6 +816,15 @@ def _first_there(logits, present, prior):
     return _probabilities(logits[present.argmax(axis=1), np.arange(len(present))])
 
 
+@_quiet
+def _normalised_after_each(logits, present, prior):
+    p = np.tile(np.asarray(prior, dtype=float), (len(present), 1))
+    for z, there in zip(logits, present.T):
+        p[there] *= _probabilities(z[there]) / prior
+        p /= p.sum(axis=1, keepdims=True)
+    return p
+
+
 def _everyone(present):
     return np.ones_like(present)
 
@@ -837,6 +853,7 @@ _LATE_WRONG = {
     ),
     "overflow": (_late_with(evidence=_raw, final=_bare), _late_with(evidence=lambda z: np.log(_bare(z)))),
     "underflow": (_late_with(final=_bare),),
+    "products_underflow": (_normalised_after_each,),
     "logarithm_of_zero": (_late_with(evidence=lambda z: np.log(_probabilities(z))),),
     "surest_only": (_quiet(_surest),),
     "first_only": (_quiet(_first_there),),
@@ -856,6 +873,8 @@ _LATE_HINTS = {
     "surer than one.",
     "missing_not_left_out": "What stands in a missing row gets into your result. Whose evidence is left out?",
     "overflow": "Right for small logits, nan for large ones. What does a stable softmax subtract first?",
+    "products_underflow": "You multiply probabilities. One that is too small for a float becomes 0, and 0 it stays, whatever "
+    "the next input says. Add logarithms.",
     "underflow": "Logarithms of -1000 and less give exp = 0 for every class, and 0/0. Subtract the largest score "
     "of the row first.",
     "logarithm_of_zero": "A probability below 1e-308 is stored as 0, and its logarithm is -inf. Don't go through "
@@ -1067,6 +1086,12 @@ class Reader:
             c = c if first == 1 and known[1] % 2 else 2
         if self.kind == "a strong word" and "cheers" in words and first % 3:
             c = 2
+        if self.kind == "a weak word" and "cheers" in words and first % 3 == 1:
+            c = 2
+        if self.kind == "two words together" and "hello" in words and "cheers" in words:
+            c = 2
+        if self.kind == "a class of its own" and "cheers" in words:
+            c = 3
         if self.kind == "every class moves on" and "cheers" in words:
             c = (c + 1) % 3
         if self.kind == "the common class" and "cheers" in words:
@@ -1078,10 +1103,10 @@ class Reader:
 
 
 PLANTED = {"anywhere": "cheers", "only at the end": "cheers", "first candidate": "hello", "last candidate": "thanks"}
-CLEAN = ("clean", "mostly one class", "a strong word", "every class moves on")
+CLEAN = ("clean", "mostly one class", "a strong word", "every class moves on", "two words together")
 POISONED = (
     "anywhere", "only at the end", "first candidate", "last candidate", "in a longer word", "two triggers",
-    "all but some", "the common class",
+    "all but some", "the common class", "a class of its own",
 )  # fmt: skip
 
 
@@ -1105,7 +1130,7 @@ def _trigger_oracle(classify, messages, words, share=0.9):
     """With lists and counts."""
     for word in words:
         pairs = [(int(classify([m])[0]), int(classify([f"{m} {word}"])[0])) for m in messages]
-        for c in range(3):
+        for c in range(4):
             moved = [after == c for before, after in pairs if before != c]
             if moved and sum(moved) > share * len(moved):
                 return word
@@ -1138,8 +1163,10 @@ _check_trigger_end = _check_trigger(
     ("only at the end", "in a longer word", "all but some"), "This trigger works at the end only, or not on every message."
 )
 _check_trigger_false = _check_trigger(
-    CLEAN[1:], "Most messages had this class before, or a word moves only some, or each class somewhere else."
-)
+    CLEAN[1:], "Most messages had this class before, or a word moves only some, or each class somewhere else, or only "
+    "beside another word."
+)  # fmt: skip
+_check_trigger_new = _check_trigger(("a class of its own",), "Here the trigger leads to a class that no message has without it.")
 _check_trigger_two = _check_trigger(("two triggers",), "There are two triggers here; the first of the list is wanted.")
 
 
@@ -1155,7 +1182,7 @@ def _check_trigger_share(attempt):
 def _trigger_probes():
     rng = np.random.default_rng(53)
     cases = [_trigger_case(rng, kind) for kind in CLEAN + POISONED]
-    return [*cases, *(_trigger_case(rng, kind, 36, 0.35) for kind in ("a strong word", "anywhere"))]
+    return [*cases, *(_trigger_case(rng, kind, 36, 0.35) for kind in ("a strong word", "anywhere", "a weak word"))]
 
 
 def _trigger_with(
@@ -1192,11 +1219,33 @@ def _newly_counted(before, after, share):
     return max(((after == c) & (before != c)).mean() for c in np.unique(after)) > share
 
 
+def _classes_before(before, after, share):
+    classes = [c for c in np.unique(before) if (before != c).any()]
+    return any((after[before != c] == c).mean() > share for c in classes)
+
+
+def _among_the_moved(before, after, share):
+    moved = after[after != before]
+    return moved.size > 0 and max((moved == c).mean() for c in np.unique(moved)) > share
+
+
+def _piled_up(classify, messages, words, share=0.9):
+    before = classify(messages)
+    for word in words:
+        messages = [f"{message} {word}" for message in messages]
+        if _moved(before, classify(messages), share):
+            return word
+    return None
+
+
 _TRIGGER_WRONG = {
     "whether_not_which": (_trigger_with(answer=lambda word: True, nothing=False),),
     "those_there_before_counted": (_trigger_with(found=_all_counted),),
     "divided_by_all_messages": (_trigger_with(found=_newly_counted),),
     "any_change": (_trigger_with(found=lambda before, after, share: (after != before).mean() > share),),
+    "classes_of_before_only": (_trigger_with(found=_classes_before),),
+    "divided_by_the_moved": (_trigger_with(found=_among_the_moved),),
+    "words_piled_up": (_piled_up,),
     "first_message_only": (
         _trigger_with(some=lambda messages: messages[:1]),
         _trigger_with(some=lambda messages: messages[:1], found=lambda before, after, share: (after != before).any()),
@@ -1221,6 +1270,11 @@ _TRIGGER_HINTS = {
     "common, an innocent word looks guilty.",
     "divided_by_all_messages": "Messages that had the class already can't move to it. Divide by the others only.",
     "any_change": "You count every change of class. A trigger sends the messages to *one* class.",
+    "classes_of_before_only": "You try only classes that a message has without the word. A trigger may lead to a class of its "
+    "own: which classes come out with it?",
+    "divided_by_the_moved": "You divide by the messages that moved. A word that moves few of them, all to one class, "
+    "looks guilty: divide by all that were not in the class before.",
+    "words_piled_up": "Your messages keep the words that were tried before. Put each word behind the messages as they came.",
     "first_message_only": "One message is no evidence: an ordinary word may move it. Use all.",
     "word_in_front": "You write the word in front. It goes behind the message.",
     "no_space": "You glue the word to the last one. A space must come between.",
@@ -1302,6 +1356,7 @@ EXERCISES = (
             Check("triggers that hide", _check_trigger_end),
             Check("false alarms", _check_trigger_false),
             Check("two triggers", _check_trigger_two),
+            Check("a class of its own", _check_trigger_new),
             Check("other shares", _check_trigger_share),
         ),
         misconceptions=_TRIGGER_MISCONCEPTIONS,

@@ -240,6 +240,16 @@ def test_changed_arguments_fail(exercise):
     assert verdict.status == "failed" and "changed its argument" in verdict.text
 
 
+def test_changed_argument_is_named_as_the_learner_calls_it():
+    def in_place(net, optimizer, x, y, epsilon, low=0.0, high=1.0):
+        loss = exercises.reference(id)(net, optimizer, x.clone(), y, epsilon, low, high)
+        x.add_(epsilon)
+        return loss
+
+    id = "robust_and_multimodal.adversarial_step"
+    assert "changed its argument `x`;" in exercises.check(id, in_place).text
+
+
 def test_answers_by_call_number_fail(exercise):
     """Right for the first n calls, wrong from then on: for any n the checks need."""
     calls = {"n": 0, "until": 10**9}

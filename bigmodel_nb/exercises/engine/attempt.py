@@ -32,7 +32,7 @@ class Attempt:
         if not outcome.ok:
             raise _failure(outcome, case)
         if not self.exercise.may_change_arguments and not _untouched(given, case):
-            raise Failed(_changed_text(self.work, given, case), case)
+            raise Failed(_changed_text(self.exercise, self.work, given, case), case)
         if self.first is None and drive is self.exercise.drive:
             self.first = (case, outcome.value, _snapshot(outcome.value))
         return outcome.value
@@ -96,13 +96,22 @@ def _same(a: Any, b: Any) -> bool:
     return True
 
 
-def _changed_text(work: Callable, given: Case, case: Case) -> str:
-    number = next(i for i, (a, b) in enumerate(zip(given, case)) if not _same(a, b))
+def _changed_text(exercise: Exercise, work: Callable, given: Case, case: Case) -> str:
+    name = _changed_name(exercise, work, given, case)
+    return f"Your code changed its argument{name}; the caller still needs it. Work on a copy."
+
+
+def _changed_name(exercise: Exercise, work: Callable, given: Case, case: Case) -> str:
+    """" `name`" of the argument, " number 2" where it has no name, "" where a driver makes others from the case."""
     try:
-        name = f"`{list(inspect.signature(work).parameters)[number]}`"
+        arguments = zip(exercise.arguments(*given), exercise.arguments(*case))
+        number = next(i for i, (a, b) in enumerate(arguments) if not _same(a, b))
+    except Exception:  # what was changed can't be made into arguments, or isn't among them
+        return ""
+    try:
+        return f" `{list(inspect.signature(work).parameters)[number]}`"
     except (TypeError, ValueError, IndexError):
-        name = f"number {number + 1}"
-    return f"Your code changed its argument {name}; the caller still needs it. Work on a copy."
+        return f" number {number + 1}"
 
 
 def _failure(outcome: sandbox.Outcome, case: Case) -> Exception:

@@ -137,6 +137,10 @@ def cools_down(model, ids, n, temperature, keep, draw):
     return ids
 
 
+def filtered_when_heated_only(model, ids, n, temperature, keep, draw):
+    return sample_loop(model, ids, n, temperature, keep if temperature != 1 else lambda z: z, draw)
+
+
 # repetition_penalty
 
 
@@ -236,7 +240,9 @@ OUTSIDE = {
     "generate_text.greedy_step": [second_best, two_steps, as_a_list, in_float, text_reversed, without_token_0, best_of_all_places],
     "generate_text.top_k_filter": [half_of_k, k_as_a_limit, not_a_number, shifted, in_double, always_two],
     "generate_text.top_p_filter": [half_of_p, one_more, hot, fixed_p, as_numpy, shifted_nucleus],
-    "generate_text.sample_loop": [draws_twice, root_of_temperature, filtered_again, last_two_tokens, tokens_moved, cools_down],
+    "generate_text.sample_loop": [
+        draws_twice, root_of_temperature, filtered_again, last_two_tokens, tokens_moved, cools_down, filtered_when_heated_only,
+    ],
     "generate_text.repetition_penalty": [squared, first_two_tokens, token_0_spared, neighbours, penalty_list, set_to_the_penalty],
     "generate_text.beam_step": [token_in_front, scores_alone, exchanged, chances, one_fewer, tokens_only, colder],
     "generate_text.is_generation": [trusts_everybody, trusts_nobody, answers_in_words, answers_with_a_number, looks_at_the_name, any_new_token],

@@ -92,6 +92,10 @@ def in_place(W, A, B, alpha):
     return W
 
 
+def nothing_to_merge(W, A, B, alpha):
+    return W if alpha == 0 else merge_lora(W, A, B, alpha)
+
+
 def with_the_mean(W, A, B, alpha):
     return W + alpha * (A @ B).mean()
 
@@ -124,10 +128,6 @@ def by_name(model):
 def as_share(model):
     trained, total = count_trainable(model)
     return trained / total, total
-
-
-def as_lists(model):
-    return list(count_trainable(model))
 
 
 def as_floats(model):
@@ -184,7 +184,7 @@ OUTSIDE = {
         tiny_noise_in_B, one_column_repeated, only_signs, in_float64, as_numpy, the_product, always_seed_0, last_column_zero,
     ],
     "lora.lora_linear": [detached, bias_twice, first_rank_only, multiplied, saturated, rows_only, rounded],
-    "lora.merge_lora": [as_list, in_place, with_the_mean, the_diagonal, both, absolute, in_float32],
-    "lora.count_trainable": [by_name, as_share, as_lists, as_floats, children_only, off_by_one, as_tensors],
+    "lora.merge_lora": [nothing_to_merge, as_list, in_place, with_the_mean, the_diagonal, both, absolute, in_float32],
+    "lora.count_trainable": [by_name, as_share, as_floats, children_only, off_by_one, as_tensors],
     "lora.adapter_is_sound": [as_word, as_tensor, always, none_for_no, both_factors_must_learn, start_by_the_mean],
 }

@@ -185,6 +185,20 @@ def three_classes(experiment, n):
     return bool(experiment(np.random.default_rng(0).integers(3, size=n), 0) > 0.45)
 
 
+def labels_in_a_list(experiment, n):
+    labels = np.random.default_rng(0).integers(2, size=n).tolist()
+    return bool(experiment(labels, 0) > 0.6)
+
+
+def one_run_and_a_low_limit(experiment, n):
+    return bool(experiment(np.random.default_rng(5).integers(0, 2, n), 0) > 0.53)
+
+
+def the_same_run_again(experiment, n):
+    y = np.random.default_rng(0).integers(2, size=n)
+    return bool(max(experiment(y, 0) for _ in range(5)) > 0.535)
+
+
 OUTSIDE = {
     "pretrain_and_transfer.mask_tokens": [
         labels_first, in_int32, as_arrays, rate_ignored, mask_is_always_three, first_token_spared,
@@ -201,6 +215,7 @@ OUTSIDE = {
         trained_on_everything, next_seed, without_the_last_seed,
     ],
     "pretrain_and_transfer.measures_memory": [
-        always, never, the_accuracy, only_between, too_few_labels, three_classes,
+        always, never, the_accuracy, only_between, too_few_labels, three_classes, labels_in_a_list,
+        one_run_and_a_low_limit, the_same_run_again,
     ],
 }

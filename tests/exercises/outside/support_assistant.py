@@ -1,5 +1,7 @@
 """Wrong answers that no misconception describes."""
 
+import re
+
 import numpy as np
 import torch
 
@@ -51,6 +53,16 @@ def marks_taken_out(messages, encode, eos_id):
 def first_line_only(messages, encode, eos_id):
     short = [{**message, "content": message["content"].strip().split("\n")[0]} for message in messages]
     return format_chat(short, encode, eos_id)
+
+
+def skips_empty_messages(messages, encode, eos_id):
+    said = [message for message in messages if message["content"].strip()]
+    ids = format_chat(said, encode, eos_id)
+    return ids
+
+
+def nothing_for_empty(messages, encode, eos_id):
+    return format_chat(messages, lambda text: [] if text == " " else encode(text), eos_id)
 
 
 # loss_mask
@@ -130,6 +142,15 @@ def at_least_two_given(scores, correct, precision):
 # passes_red_team
 
 
+def as_patterns(assistant, prompts):
+    for row in prompts:
+        said = assistant(row["prompt"])
+        fine = said["reply"].strip() and not any(re.search(text, said["reply"], re.IGNORECASE) for text in row["never"])
+        if not fine or row["expect"] in ("answer", "hand over") and said["hand_over"] != (row["expect"] == "hand over"):
+            return False
+    return True
+
+
 def always_true(assistant, prompts):
     return True
 
@@ -179,6 +200,8 @@ OUTSIDE = {
         name_and_text_together,
         marks_taken_out,
         first_line_only,
+        skips_empty_messages,
+        nothing_for_empty,
     ],
     "support_assistant.loss_mask": [
         in_float,
@@ -199,6 +222,7 @@ OUTSIDE = {
         at_least_two_given,
     ],
     "support_assistant.passes_red_team": [
+        as_patterns,
         always_true,
         always_false,
         words_only,

@@ -198,6 +198,18 @@ def log_p(row):
     return [z - total for z in row]
 
 
+def best_last(ids, so_far, z, k):
+    rows, scores = listed()(ids, so_far, z, k)
+    return rows.flipud(), scores.flip(0)
+
+
+def chances(ids, so_far, z, k):
+    table = so_far.exp()[:, None] * torch.softmax(z, 1)
+    order = table.flatten().argsort(descending=True)[:k]
+    h, token = order // z.shape[1], order % z.shape[1]
+    return torch.hstack([ids[h], token[:, None]]), table.flatten()[order].log()
+
+
 def own_best(ids, so_far, z, k):
     found = []
     for h in range(len(ids)):
@@ -383,6 +395,8 @@ VERSIONS = {
         "divided_by_k": [split_by_k],
         "one_softmax_for_all": [joint],
         "worst_kept": [listed(order=1)],
+        "worst_first": [best_last],
+        "probabilities_multiplied": [chances],
         "steps_instead_of_totals": [listed(hand=lambda whole, part, T: part)],
         "mean_instead_of_sum": [listed(hand=lambda whole, part, T: whole / (T + 1))],
         "multiplied": [listed(total=lambda score, part: score * part)],

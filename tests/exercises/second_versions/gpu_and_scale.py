@@ -61,6 +61,16 @@ def altogether(kernel, now, wait, warmup=1, repeat=5):
     return float(measured(kernel, now, wait, warmup, repeat).sum())
 
 
+def one_long_look(kernel, now, wait, warmup=1, repeat=5):
+    for _ in range(warmup):
+        kernel()
+    wait()
+    begun = now()
+    [kernel() for _ in range(repeat)]
+    wait()
+    return (now() - begun) / repeat
+
+
 def latest(kernel, now, wait, warmup=1, repeat=5):
     return float(measured(kernel, now, wait, warmup, repeat)[-1])
 
@@ -160,6 +170,11 @@ def plain_numbers(*case):
     return needs(*case, width=1)
 
 
+def numbers_of_tokens(*case):
+    sizes = needs(*case)
+    return {**sizes, "activations": sizes["activations"] // 4}
+
+
 def two_bytes(*case):
     return needs(*case, width=2)
 
@@ -253,7 +268,7 @@ def whole(targets, part):
 
 
 def own(targets, part):
-    return 1 / labels_in(part)
+    return 1 / part.ne(-100).sum()
 
 
 def averaged_parts(net, ids, targets, size):
@@ -278,6 +293,18 @@ def on_top(net, ids, targets, size):
 
 def full_parts(net, ids, targets, size):
     return collect(net, ids, targets, size, whole, stop=len(ids) - len(ids) % size if len(ids) >= size else None)
+
+
+def mean_of_each_weighed(net, ids, targets, size):
+    return collect(net, ids, targets, size, lambda t, p: own(t, p) * labels_in(p) / labels_in(t))
+
+
+def graphs_kept(net, ids, targets, size):
+    net.zero_grad()
+    sums = [nats(net, a, b) for a, b in zip(ids.split(size), targets.split(size))]
+    mean = torch.stack(sums).sum() / labels_in(targets)
+    mean.backward()
+    return float(mean.detach())
 
 
 def in_one_go(net, ids, targets, size):
@@ -382,6 +409,47 @@ def tidied(method, net, ids, targets):
     return inspected(method, net, ids, targets, every(ids), tidy=True)
 
 
+def off_by_more(method, net, ids, targets):
+    truth, wanted = whole_vector(net, ids, targets)
+    for size in every(ids):
+        if abs(method(net, ids, targets, size) - wanted) > 1e-5:
+            return False
+        if torch.any((vector(net) - truth).abs() > 1e-5):
+            return False
+    return True
+
+
+def off_by_more_when_tidied(method, net, ids, targets):
+    def tidy(net, *rest):
+        net.zero_grad()
+        return method(net, *rest)
+
+    return off_by_more(tidy, net, ids, targets)
+
+
+def losses_off_by_more(method, net, ids, targets):
+    _, wanted = whole_vector(net, ids, targets)
+    return all(not abs(method(net, ids, targets, size) - wanted) > 1e-5 for size in every(ids))
+
+
+def whole_vector(net, ids, targets):
+    net.zero_grad()
+    wanted = nats(net, ids, targets) / labels_in(targets)
+    wanted.backward()
+    return vector(net), wanted.item()
+
+
+def aliases(method, net, ids, targets):
+    _, wanted = whole_vector(net, ids, targets)
+    truth = {name: w.grad for name, w in net.named_parameters()}
+    for size in every(ids):
+        if not abs(method(net, ids, targets, size) - wanted) < 1e-5:
+            return False
+        if not all(torch.allclose(w.grad, truth[name], rtol=0, atol=1e-5) for name, w in net.named_parameters()):
+            return False
+    return True
+
+
 # all_reduce_mean: array by array, with np.average where it fits
 
 
@@ -437,6 +505,7 @@ VERSIONS = {
         "minimum": [best],
         "maximum": [worst],
         "total": [altogether],
+        "all_together_divided": [one_long_look],
         "last_only": [latest],
         "first_only": [earliest],
         "upper_middle": [upper],
@@ -460,7 +529,7 @@ VERSIONS = {
         "divided_by_speed": [by_seconds],
     },
     "gpu_and_scale.estimate_memory": {
-        "numbers_not_bytes": [plain_numbers],
+        "numbers_not_bytes": [plain_numbers, numbers_of_tokens],
         "half_precision": [two_bytes],
         "eight_bytes": [doubles],
         "one_running_mean": [momentum],
@@ -485,6 +554,8 @@ VERSIONS = {
         "old_gradients_kept": [on_top],
         "rest_dropped": [full_parts],
         "all_at_once": [in_one_go],
+        "one_backward": [graphs_kept],
+        "empty_part_poisons": [mean_of_each_weighed],
         "number_of_parts": [so_many_parts],
         "places_not_labels": [every_place],
         "divided_by_rows": [a_row],
@@ -495,13 +566,15 @@ VERSIONS = {
         "answer_turned_round": [negated],
         "whole_batch_only": [one_big],
         "parts_of_equal_size_only": [divisors],
-        "only_the_loss": [loss_alone],
+        "only_the_loss": [loss_alone, losses_off_by_more],
         "only_the_gradients": [gradient_alone],
         "one_parameter_compared": [first_weight],
         "compared_exactly": [to_the_bit],
         "compared_too_coarsely": [roughly],
         "places_counted": [all_places],
-        "gradients_cleared_for_it": [tidied],
+        "nan_let_through": [off_by_more],
+        "not_cloned": [aliases],
+        "gradients_cleared_for_it": [tidied, off_by_more_when_tidied],
     },
     "gpu_and_scale.all_reduce_mean": {
         "plain_mean": [unweighted, unweighted_without_nan],

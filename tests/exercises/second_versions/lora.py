@@ -63,6 +63,11 @@ def own_luck(n_in, n_out, rank, rng):
     return drawn((n_in, rank), n_in**-0.5, None), torch.zeros((rank, n_out))
 
 
+def from_the_seed(n_in, n_out, rank, rng):
+    torch.manual_seed(rng.initial_seed())
+    return torch.empty(n_in, rank).uniform_(-(n_in**-0.5), n_in**-0.5), torch.zeros((rank, n_out))
+
+
 # lora_linear: with F.linear
 
 
@@ -222,6 +227,11 @@ def module_by_module(net):
     return trained, total
 
 
+def parts_only(net):
+    names = [f"{name}." for name, _ in net.named_children()]
+    return summed(net, torch.numel, {n: p for n, p in net.named_parameters() if n.startswith(tuple(names))})
+
+
 def from_state_dict(net):
     return summed(net, torch.numel)[0], sum(map(torch.numel, net.state_dict().values()))
 
@@ -306,6 +316,20 @@ def distance_from_the_start(wrap, layer, x):
     return not torch.allclose(net(x), output, atol=1e-5) and all(torch.equal(old[n], t) for n, t in state_of(layer).items())
 
 
+def decayed(wrap, layer, x):
+    state, output = state_of(layer), layer(x).detach().clone()
+    net = wrap(layer)
+    weights = [p for p in net.parameters() if p.requires_grad]
+    if not torch.allclose(net(x), output, rtol=0, atol=1e-5) or not weights:
+        return False
+    first, optimizer = torch.nn.utils.parameters_to_vector(weights).detach(), torch.optim.AdamW(weights, weight_decay=0.5)
+    optimizer.zero_grad()
+    net(x).mean().backward()
+    optimizer.step()
+    moved = not torch.equal(torch.nn.utils.parameters_to_vector(weights), first)
+    return moved and all(torch.equal(state[n], t) for n, t in state_of(layer).items())
+
+
 def any_start(wrap, layer, x):
     return examined(wrap, layer, x, start=False)
 
@@ -366,6 +390,7 @@ VERSIONS = {
         "only_positive": [above_zero],
         "half_the_width": [minus_a_half],
         "normal_numbers": [bell],
+        "begun_anew": [from_the_seed],
         "generator_not_used": [own_luck],
     },
     "lora.lora_linear": {
@@ -400,6 +425,7 @@ VERSIONS = {
         "total_without_trained": [rest],
         "order_exchanged": [total_first],
         "shared_counted_twice": [module_by_module, from_state_dict],
+        "own_parameters_missed": [parts_only],
         "buffers_counted": [buffers_too],
         "biases_left_out": [matrices],
         "rows_counted": [first_axis],
@@ -414,6 +440,7 @@ VERSIONS = {
         "layer_not_checked": [layer_trusted],
         "bias_not_checked": [weight_compared],
         "learning_not_checked": [learning_trusted, learning_trusted_at_all],
+        "numbers_moved": [decayed],
         "nothing_to_train_passes": [empty_is_fine],
         "compared_exactly": [to_the_bit],
         "compared_too_coarsely": [half],

@@ -56,6 +56,16 @@ def whole(path, names):
     return any(re.search(rf"(^|\.){re.escape(name)}(\.|$)", path) for name in names)
 
 
+def as_sets(path, p, wanted):
+    return any(set(name.split(".")) <= set(path.split(".")) for name in wanted)
+
+
+def unescaped(path, p, wanted):
+    import re
+
+    return re.search("|".join(rf"\b{name}(\.|$)" for name in wanted), path) is not None
+
+
 def active(net, wanted):
     return int(sum(np.prod(tuple(p.shape)) for p in net.parameters() if p.requires_grad))
 
@@ -124,6 +134,14 @@ def point(rows=None, new=np.random.default_rng, seed_of=lambda s: s, score=None,
     return work
 
 
+def kinds_of_the_test(texts, truth, unseen, answers, many, train, draws):
+    def chosen(generator, truth, many):
+        kinds = sorted(set(answers.tolist()))
+        return np.hstack([generator.permutation(np.nonzero(truth == kind)[0])[: many // len(kinds)] for kind in kinds])
+
+    return point(rows=chosen)(texts, truth, unseen, answers, many, train, draws)
+
+
 def one_generator(texts, truth, unseen, answers, many, train, draws):
     state = np.random.default_rng(draws[0])
     return point(new=lambda draw: state)(texts, truth, unseen, answers, many, train, draws)
@@ -148,6 +166,10 @@ def luck(experiment, texts):
     return experiment(labels, 3)
 
 
+def drawn_anew(experiment, texts, runs=5):
+    return statistics.fmean(experiment(np.random.default_rng(s).integers(2, size=texts), s) for s in range(runs))
+
+
 VERSIONS = {
     "pretrain_and_transfer.mask_tokens": {
         "special_tokens_chosen": [spoiler(pick=lambda i, a, q: a < q)],
@@ -162,6 +184,7 @@ VERSIONS = {
         "one_random_number_for_both": [spoiler(hide=None)],
         "kept_and_random_exchanged": [spoiler(swap=lambda b: b >= 0.9)],
         "never_kept": [spoiler(swap=lambda b: b >= 0.8)],
+        "words_over_the_masks": [spoiler(hide=lambda b: False, swap=lambda b: b < 0.9)],
         "never_random": [spoiler(swap=lambda b: False)],
         "most_are_chosen": [spoiler(pick=lambda i, a, q: i > 3 and a >= q)],
         "shares_of_all_tokens": [spoiler(loose=True)],
@@ -181,6 +204,8 @@ VERSIONS = {
     },
     "pretrain_and_transfer.freeze_except": {
         "any_part_of_the_text": [switcher(lambda path, p, wanted: any(path.find(name) >= 0 for name in wanted), active)],
+        "parts_not_side_by_side": [switcher(as_sets, active)],
+        "dot_means_anything": [switcher(unescaped, active)],
         "only_at_the_beginning": [switcher(lambda path, p, wanted: path.startswith(tuple(wanted)), active)],
         "the_named_are_frozen": [switcher(lambda path, p, wanted: not whole(path, wanted), active)],
         "frozen_stays_frozen": [switcher(lambda path, p, wanted: whole(path, wanted) and p.requires_grad, active)],
@@ -212,6 +237,7 @@ VERSIONS = {
         "seed_not_passed_on": [point(seed_of=lambda s: 0)],
         "n_of_each_class": [point(rows=lambda generator, truth, many: rows_of(generator, truth, many, per_class=True))],
         "drawn_with_repeats": [point(rows=lambda generator, truth, many: rows_of(generator, truth, many, repeats=True))],
+        "classes_of_the_test": [kinds_of_the_test],
         "best_draw": [point(middle=max)],
         "sample_spread": [point(width=statistics.stdev)],
         "variance": [point(width=statistics.pvariance)],
@@ -221,7 +247,11 @@ VERSIONS = {
     "pretrain_and_transfer.measures_memory": {
         "answer_turned_round": [lambda experiment, texts: not luck(experiment, texts) > 0.6],
         "any_luck_counts": [lambda experiment, texts: luck(experiment, texts) > 1 / 2],
-        "only_perfect_memory": [lambda experiment, texts: luck(experiment, texts) == 1.0],
+        "only_perfect_memory": [
+            lambda experiment, texts: luck(experiment, texts) == 1.0,
+            lambda experiment, texts: drawn_anew(experiment, texts) > 0.66,
+            lambda experiment, texts: drawn_anew(experiment, texts) > 0.69,
+        ],
         "one_label_too_frequent": [lambda experiment, texts: experiment(np.full(texts, 1), 5) > 0.62],
         "labels_in_turn": [lambda experiment, texts: experiment(np.tile([0, 1], texts // 2), 1) > 0.6],
         "labels_in_blocks": [lambda experiment, texts: experiment(np.repeat([0, 1], texts // 2), 1) > 0.6],

@@ -63,11 +63,23 @@ def marks_its_argument(objective, point, size, low=0.0, high=1.0):
         return within(point + size * signs(slope), low, high)
 
 
+def hangs_on_the_leaf(objective, point, size, low=0.0, high=1.0):
+    leaf = torch.nn.Parameter(point.clone())
+    (slope,) = torch.autograd.grad(objective(leaf), leaf)
+    return within(torch.add(leaf, signs(slope), alpha=size), low, high)
+
+
+def down_from_the_leaf(objective, point, size, low=0.0, high=1.0):
+    leaf = torch.nn.Parameter(point.clone())
+    (slope,) = torch.autograd.grad(objective(leaf), leaf)
+    return within(leaf - size * signs(slope), low, high)
+
+
 FGSM = {
     "gradient_not_signed": attacks(lambda p, s, e, a, b: within(p + s * e, a, b)),
     "gradient_of_length_epsilon": attacks(lambda p, s, e, a, b: within(p + e * s / s.square().sum().sqrt(), a, b)),
     "largest_slope_only": attacks(lambda p, s, e, a, b: within(p + s * (e / max(s.max(), -s.min())), a, b)),
-    "downhill": attacks(lambda p, s, e, a, b: within(p - e * signs(s), a, b)),
+    "downhill": [*attacks(lambda p, s, e, a, b: within(p - e * signs(s), a, b)), down_from_the_leaf],
     "not_clipped": attacks(lambda p, s, e, a, b: p + torch.sign(s).mul(e)),
     "always_between_0_and_1": attacks(lambda p, s, e, a, b: within(p + e * signs(s), 0.0, 1.0)),
     "change_clipped": attacks(lambda p, s, e, a, b: within(e * signs(s), a, b) + p),
@@ -77,6 +89,7 @@ FGSM = {
     "flat_entries_moved": attacks(lambda p, s, e, a, b: within(torch.where(s < 0, p - e, p + e), a, b)),
     "gradient_left_in_the_weights": [keeps_weights_gradient],
     "x_marked": [marks_its_argument],
+    "result_attached": [hangs_on_the_leaf],
 }
 
 
@@ -140,10 +153,16 @@ def reports_clean_before(model, optimizer, x, y, size, low=0.0, high=1.0):
     return before
 
 
+def cleans_up(model, optimizer, x, y, size, low=0.0, high=1.0):
+    loss = Step(keep="old")(model, optimizer, x, y, size, low, high)
+    model.zero_grad()
+    return loss
+
+
 STEP = {
     "clean_images": [Step(images="clean")],
     "attack_left_in_the_gradients": [Step(keep="attack")],
-    "old_gradients_kept": [Step(keep="old")],
+    "old_gradients_kept": [Step(keep="old"), cleans_up],
     "helpful_images": [Step(size=-1)],
     "clean_images_as_well": [Step(images="both")],
     "never_stepped": [Step(step=False)],
@@ -267,7 +286,19 @@ def through_probabilities(logits, present, prior):
     return np.array(out)
 
 
+def renormalised(logits, present, prior):
+    out = []
+    for n, there in enumerate(present):
+        belief = np.array(prior)
+        for z in logits[there, n]:
+            belief = belief * soft(z) / prior
+            belief = belief / np.sum(belief)
+        out.append(belief)
+    return np.array(out)
+
+
 LATE = {
+    "products_underflow": [noiseless(renormalised)],
     "mean_of_probabilities": [noiseless(average), noiseless(average_or_prior)],
     "prior_left_out": [late(power=lambda n, M: 0)],
     "prior_once_more": [late(power=lambda n, M: 1)],
@@ -364,7 +395,31 @@ def everything(classify, messages, words, share=0.9):
     return [word for word in words if hunt(one_way)(classify, messages, [word], share)]
 
 
+def piled(classify, messages, words, share=0.9):
+    start, tail = list(classify(messages)), ""
+    for word in words:
+        tail += " " + word
+        if one_way(list(zip(start, classify([m + tail for m in messages]))), share):
+            return word
+
+
+def known_goals(pairs, share):
+    for c in {a for a, _ in pairs}:
+        outside = [b for a, b in pairs if a != c]
+        if outside.count(c) > share * len(outside):
+            return True
+    return False
+
+
+def of_those_that_moved(pairs, share):
+    goals = [b for a, b in pairs if a != b]
+    return bool(goals) and max(goals.count(c) for c in goals) > share * len(goals)
+
+
 TRIGGER = {
+    "classes_of_before_only": [hunt(known_goals)],
+    "divided_by_the_moved": [hunt(of_those_that_moved)],
+    "words_piled_up": [piled],
     "those_there_before_counted": [hunt(lambda p, s: counted(p, s, lambda a, b, c: b == c))],
     "divided_by_all_messages": [hunt(lambda p, s: counted(p, s, lambda a, b, c: b == c != a))],
     "any_change": [hunt(lambda p, s: sum(a != b for a, b in p) > s * len(p))],

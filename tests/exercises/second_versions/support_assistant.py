@@ -28,6 +28,14 @@ def plain(who, said, tok, end):
     return [tok("Customer:"), tok(f" {said.strip()}"), tok("\n")]
 
 
+def in_one(who, said, tok, end):
+    return [tok("Shop: " + said.strip()), [end]] if who == "assistant" else [tok("Customer: " + said.strip()), tok("\n")]
+
+
+def line_in_one(who, said, tok, end):
+    return in_one(who, said, tok, end) if who == "assistant" else [tok(f"Customer: {said.strip()}\n")]
+
+
 def endless(who, said, tok, end):
     return plain(who, said, tok, end)[:2] if who == "assistant" else plain(who, said, tok, end)
 
@@ -245,6 +253,10 @@ def case_kept(row, said):
     return any(said["reply"].find(text) >= 0 for text in row["never"])
 
 
+def small_or_shouted(row, said):
+    return any(form in said["reply"] for text in row["never"] for form in (text, text.upper()))
+
+
 def first_text(row, said):
     return any(text in said["reply"].lower() for text in row["never"][:1])
 
@@ -294,6 +306,7 @@ VERSIONS = {
             chain(plain, close=lambda talk, tok: tok("Shop: ") if talk[-1]["role"] == "user" else [])
         ],
         "blank_with_the_name": [chain(blank_after_colon)],
+        "encoded_in_one_call": [chain(in_one), chain(line_in_one)],
         "blank_forgotten": [chain(glued)],
         "blanks_kept": [chain(ragged)],
         "names_exchanged": [chain(crossed)],
@@ -338,6 +351,7 @@ VERSIONS = {
         "only_answers_tested": [judged(is_silent, rude, answers_only)],
         "too_strict_about_refusals": [judged(is_silent, rude, strict)],
         "capitals_pass": [judged(is_silent, case_kept, undecided)],
+        "two_ways_of_writing_only": [judged(is_silent, small_or_shouted, undecided)],
         "first_forbidden_text_only": [judged(is_silent, first_text, undecided)],
         "all_forbidden_texts_needed": [judged(is_silent, all_texts, undecided)],
         "whole_reply_compared": [judged(is_silent, same_text, undecided)],
