@@ -5,19 +5,8 @@ import time
 from bigmodel_nb import exercises
 
 
-def test_a_walk_without_memory_is_told_so_at_once():
-    def work(root):
-        order = []
-
-        def visit(node):
-            for source in node.inputs:
-                visit(source)
-            if node not in order:
-                order.append(node)
-
-        visit(root)
-        return order
-
+def test_a_walk_without_memory_is_told_so_at_once(outside):
+    [work] = [work for work in outside["backpropagation.topological_order"] if work.__name__ == "enters_once_but_walks_every_way"]
     start = time.process_time()
     verdict = exercises.check("backpropagation.topological_order", work)
     assert time.process_time() - start < 2

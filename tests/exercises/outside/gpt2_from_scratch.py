@@ -201,15 +201,7 @@ def as_tensor(model, ids):
 
 
 def first_token_left_out(model, ids):
-    at_once, _ = model(ids, None)
-    for size in range(1, ids.shape[1]):
-        past, parts = None, []
-        for piece in ids.split(size, dim=1):
-            logits, past = model(piece, past)
-            parts.append(logits)
-        if (torch.cat(parts, dim=1) - at_once)[:, 1:].abs().max() > 1e-4:
-            return False
-    return True
+    return _by_pieces(model, ids, lambda apart: apart[:, 1:].abs().max() > 1e-4)
 
 
 def pieces_of_two(model, ids):
@@ -220,7 +212,7 @@ def pieces_of_two(model, ids):
     return torch.allclose(torch.cat(parts, dim=1), model(ids, None)[0], atol=1e-4)
 
 
-def _signed(model, ids, wrong):
+def _by_pieces(model, ids, wrong):
     at_once, _ = model(ids, None)
     for size in range(1, ids.shape[1]):
         past, parts = None, []
@@ -233,15 +225,15 @@ def _signed(model, ids, wrong):
 
 
 def nan_slips_through(model, ids):
-    return _signed(model, ids, lambda d: bool(d.abs().max() > 1e-4))
+    return _by_pieces(model, ids, lambda d: bool(d.abs().max() > 1e-4))
 
 
 def without_a_sign(model, ids):
-    return _signed(model, ids, lambda d: not bool(d.max() <= 1e-4))
+    return _by_pieces(model, ids, lambda d: not bool(d.max() <= 1e-4))
 
 
 def mean_difference(model, ids):
-    return _signed(model, ids, lambda d: not bool(d.mean().abs() <= 1e-4))
+    return _by_pieces(model, ids, lambda d: not bool(d.mean().abs() <= 1e-4))
 
 
 OUTSIDE = {
