@@ -188,35 +188,29 @@ def tripled(x, y, *params):
     return 3 * d1.T @ x, 3 * d1.sum(0), 3 * d2.T @ a, 3 * d2.sum(0)
 
 
+def _walk(root, enters):
+    """Depth first, each node after its inputs; enters(node) says whether to go in."""
+    order = []
+
+    def visit(node):
+        if enters(node):
+            for source in node.inputs:
+                visit(source)
+            order.append(node)
+
+    visit(root)
+    return order
+
+
 SEEN = set()
 
 
 def memory_of_all_calls(root):
-    order = []
-
-    def visit(node):
-        if node not in SEEN:
-            SEEN.add(node)
-            for source in node.inputs:
-                visit(source)
-            order.append(node)
-
-    visit(root)
-    return order
+    return _walk(root, lambda node: node not in SEEN and SEEN.add(node) is None)
 
 
 def mark_on_the_node(root):
-    order = []
-
-    def visit(node):
-        if not hasattr(node, "seen"):
-            node.seen = True
-            for source in node.inputs:
-                visit(source)
-            order.append(node)
-
-    visit(root)
-    return order
+    return _walk(root, lambda node: not hasattr(node, "seen") and setattr(node, "seen", True) is None)
 
 
 def enters_once_but_walks_every_way(root):
