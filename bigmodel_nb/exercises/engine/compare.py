@@ -98,7 +98,7 @@ def _compare_sequence(got, expected, names, place) -> Difference | None:
         return _type_difference(got, type_name(expected), place)
     if len(got) != len(expected):
         items = "1 item" if len(got) == 1 else f"{len(got)} items"
-        text = f"{_subject(place)} {_has(place)} {items}; expected {len(expected)}{_shown(got)}."
+        text = f"{_subject(place)} {_has(place)} {items}{_shown(got)}; expected {len(expected)}."
         return Difference("length", text)
     places = names if len(names) == len(expected) else [
         f"{place or 'result'}[{i}]" for i in range(len(expected))
@@ -237,7 +237,7 @@ def _plural(place: str) -> bool:
 def _shown(got) -> str:
     """What came, if it is short and plain."""
     text = repr(got)
-    return f": {text}" if len(text) <= 80 and "array(" not in text and "tensor(" not in text else ""
+    return f", {text}" if len(text) <= 80 and "array(" not in text and "tensor(" not in text else ""
 
 
 def _compared(limit: float) -> str:
